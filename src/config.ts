@@ -1,0 +1,229 @@
+import { KernError, shown } from './errors.ts'
+
+/* ------------------------------------------------------------------ where the database is */
+
+/** Which database to use, as `pglite`, `pglite.memory` and `postgres` make it. */
+export type DatabaseUrl =
+  | { readonly kind: 'pglite'; readonly folder: string }
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'postgres'; readonly url: string; readonly maxConnections: number }
+
+/** How Kern uses a Postgres server. */
+export interface PostgresSettings {
+  /** Connections at the same time. @default 10 */
+  readonly maxConnections?: number | undefined
+}
+
+const MEMORY: DatabaseUrl = Object.freeze({ kind: 'memory' })
+const MAX_CONNECTIONS = 10
+
+function embedded(folder: string): DatabaseUrl {
+  if (typeof folder !== 'string' || folder.trim() === '' || folder.includes('\0')) {
+    throw invalid('folder', folder, 'the path of a folder')
+  }
+  return Object.freeze({ kind: 'pglite', folder })
+}
+
+/**
+ * An embedded Postgres whose data is in a folder, which is created if it does not exist. One process at a time can use
+ * it. `pglite.memory()` is one that is gone with the process.
+ *
+ * @throws KernError CONFIG_INVALID if the path is empty
+ */
+export const pglite = Object.freeze(Object.assign(embedded, { memory: (): DatabaseUrl => MEMORY }))
+
+/**
+ * A Postgres server, version 15 or later.
+ *
+ * @param url `postgres://user:password@host:port/database`
+ * @throws KernError CONFIG_INVALID if the URL is malformed
+ */
+export function postgres(url: string, { maxConnections = MAX_CONNECTIONS }: PostgresSettings = {}): DatabaseUrl {
+  if (typeof url !== 'string' || !/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url)) {
+    throw invalid('url', withoutPassword(url), 'postgres://user:password@host:port/database')
+  }
+  return Object.freeze({ kind: 'postgres', url, maxConnections: whole(1, 1_000)('maxConnections', maxConnections) })
+}
+
+/* ------------------------------------------------------------------ settings */
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
+
+/** The settings of a Kern server. */
+export interface KernConfig {
+  /** The TCP port to listen on, 0 for any free one. @default 4000 */
+  readonly port: number
+  /** The address to listen on. @default '127.0.0.1' */
+  readonly host: string
+  /** Where everything is stored. @default pglite('.kern/data') */
+  readonly databaseUrl: DatabaseUrl
+  /** Files, or folders of files, that export workflows. @default [] */
+  readonly workflows: readonly string[]
+  /** The least severe log lines that are written. @default 'info' */
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+  /** How log lines look; `auto` is `pretty` on a terminal and `json` elsewhere. @default 'auto' */
+  readonly logFormat: (typeof LOG_FORMATS)[number]
+  /** How many runs this process executes at the same time. @default 100 */
+  readonly concurrency: number
+  /** The IANA time zone of times in generated session names. @default 'UTC' */
+  readonly timeZone: string
+}
+
+export const DEFAULTS = {
+  port: 4000,
+  host: '127.0.0.1',
+  databaseUrl: pglite('.kern/data'),
+  workflows: [],
+  logLevel: 'info',
+  logFormat: 'auto',
+  concurrency: 100,
+  timeZone: 'UTC',
+} as const satisfies KernConfig
+
+/** Settings that stand above the environment, as values or as the text that the environment would have. */
+export type ConfigOverrides = {
+  readonly [Name in keyof KernConfig]?: KernConfig[Name] | string | undefined
+}
+
+/** Names and values as the process got them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+type Read<Value> = (name: string, value: unknown) => Value
+
+interface Setting<Value> {
+  /** The variable of the environment. */
+  readonly variable: string
+  readonly read: Read<Value>
+}
+
+const SETTINGS: { readonly [Name in keyof KernConfig]: Setting<KernConfig[Name]> } = {
+  port: { variable: 'PORT', read: whole(0, 65_535) },
+  host: { variable: 'HOST', read: matching(/^[\w.:%-]+$/, 'a host name or an IP address') },
+  databaseUrl: { variable: 'DATABASE_URL', read: database },
+  workflows: { variable: 'KERN_WORKFLOWS', read: paths },
+  logLevel: { variable: 'LOG_LEVEL', read: oneOf(LOG_LEVELS) },
+  logFormat: { variable: 'LOG_FORMAT', read: oneOf(LOG_FORMATS) },
+  concurrency: { variable: 'KERN_CONCURRENCY', read: whole(1, 10_000) },
+  timeZone: { variable: 'KERN_TIME_ZONE', read: timeZone },
+}
+
+/**
+ * Reads the settings: overrides before the environment, the environment before the defaults.
+ *
+ * @param env the environment; of the process if left out
+ * @throws KernError CONFIG_INVALID for a malformed value, and for a variable or override that there is no setting for
+ */
+export function readConfig(env: Environment = process.env, overrides: ConfigOverrides = {}): KernConfig {
+  refuseUnknown(env, overrides)
+  const setting = <Name extends keyof KernConfig>(name: Name): KernConfig[Name] => {
+    const { variable, read } = SETTINGS[name]
+    const given = overrides[name]
+    if (given !== undefined) return read(name, given)
+    const text = env[variable]
+    return text === undefined ? DEFAULTS[name] : read(variable, text)
+  }
+  return Object.freeze({
+    port: setting('port'),
+    host: setting('host'),
+    databaseUrl: setting('databaseUrl'),
+    workflows: setting('workflows'),
+    logLevel: setting('logLevel'),
+    logFormat: setting('logFormat'),
+    concurrency: setting('concurrency'),
+    timeZone: setting('timeZone'),
+  })
+}
+
+function refuseUnknown(env: Environment, overrides: ConfigOverrides): void {
+  const variables = Object.values(SETTINGS).map(({ variable }) => variable)
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('KERN_') && env[name] !== undefined && !variables.includes(name)) {
+      throw new KernError('CONFIG_INVALID', `${name} is not a setting of Kern: allowed are ${variables.join(', ')}`)
+    }
+  }
+  for (const name of Object.keys(overrides)) {
+    if (!Object.hasOwn(SETTINGS, name)) {
+      const allowed = Object.keys(SETTINGS).join(', ')
+      throw new KernError('CONFIG_INVALID', `${shown(name)} is not a setting of Kern: allowed are ${allowed}`)
+    }
+  }
+}
+
+/* ------------------------------------------------------------------ kinds of values */
+
+function whole(min: number, max: number): Read<number> {
+  return (name, value) => {
+    const number = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value
+    if (typeof number !== 'number' || !Number.isInteger(number) || number < min || number > max) {
+      throw invalid(name, value, `a whole number from ${min} to ${max}`)
+    }
+    return number
+  }
+}
+
+function matching(pattern: RegExp, allowed: string): Read<string> {
+  return (name, value) => {
+    if (typeof value !== 'string' || !pattern.test(value)) throw invalid(name, value, allowed)
+    return value
+  }
+}
+
+function oneOf<const Value extends string>(values: readonly Value[]): Read<Value> {
+  return (name, value) => {
+    const match = values.find((candidate) => candidate === value)
+    if (match === undefined) throw invalid(name, value, values.join(', '))
+    return match
+  }
+}
+
+function paths(name: string, value: unknown): readonly string[] {
+  const list: unknown[] =
+    typeof value === 'string' ? value.split(',').map((path) => path.trim()) : Array.isArray(value) ? value : [value]
+  return Object.freeze(
+    list.map((path) => {
+      if (typeof path !== 'string' || path === '')
+        throw invalid(name, value, 'paths of files or folders, separated by commas')
+      return path
+    }),
+  )
+}
+
+function timeZone(name: string, value: unknown): string {
+  try {
+    if (typeof value !== 'string') throw new TypeError('not text')
+    return new Intl.DateTimeFormat('en', { timeZone: value }).resolvedOptions().timeZone
+  } catch {
+    throw invalid(name, value, 'the name of an IANA time zone, such as Europe/Berlin, or UTC')
+  }
+}
+
+function database(name: string, value: unknown): DatabaseUrl {
+  const allowed = 'pglite:<folder>, pglite:memory, postgres://… or postgresql://…'
+  if (typeof value === 'object' && value !== null && 'kind' in value) {
+    if (value.kind === 'memory') return MEMORY
+    if (value.kind === 'pglite' && 'folder' in value && typeof value.folder === 'string') return pglite(value.folder)
+    if (value.kind === 'postgres' && 'url' in value && typeof value.url === 'string') {
+      const maxConnections =
+        'maxConnections' in value ? whole(1, 1_000)('maxConnections', value.maxConnections) : undefined
+      return postgres(value.url, { maxConnections })
+    }
+  }
+  if (value === 'pglite:memory') return MEMORY
+  const folder = typeof value === 'string' ? /^pglite:(.*[^\s].*)$/.exec(value)?.[1] : undefined
+  if (folder !== undefined) return pglite(folder)
+  if (typeof value === 'string' && /^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return postgres(value)
+  throw invalid(name, withoutPassword(value), allowed)
+}
+
+function invalid(name: string, value: unknown, allowed: string): KernError {
+  return new KernError('CONFIG_INVALID', `${name} is ${shown(value)}: allowed is ${allowed}`)
+}
+
+/** Whatever stands where a password may stand is hidden, also in text that is no URL. */
+function withoutPassword(value: unknown): unknown {
+  if (typeof value !== 'string') return typeof value
+  const hidden = value.replace(/^([a-z+]*:\/\/)?.*@/is, '$1***@').replace(/(pass\w*=)[^\s&]*/gi, '$1***')
+  // Without the `@` of a host, what looks like a port may be a password.
+  return hidden.replace(/^([a-z+]*:\/\/[^:/@]*):[^/@]*(?=\/|$)/i, '$1:***')
+}

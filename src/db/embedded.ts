@@ -1,0 +1,87 @@
+import { mkdir, realpath } from 'node:fs/promises'
+import { PGlite } from '@electric-sql/pglite'
+import { pgliteCodecs } from 'drizzle-orm/pglite/codecs'
+import { PgliteSession } from 'drizzle-orm/pglite/session'
+import type { Database } from './database.ts'
+import { limited } from './deadline.ts'
+import { acquireLock } from './lock.ts'
+import { type Relations, relations } from './relations.ts'
+import { createDb, createDialect, limitWaiting } from './session.ts'
+
+/** An embedded Postgres. */
+export interface EmbeddedOptions {
+  /** Where its data is; null for a database in memory. Created with its parents if it does not exist. */
+  readonly folder: string | null
+  /** A dump to start from, for a database in memory. */
+  readonly image?: Blob | undefined
+  readonly deadlineMs: number
+}
+
+const CLOSE_TIMEOUT_MS = 5_000
+const JSON_OID = 114
+
+const asText = (value: string): string => value
+
+/**
+ * Opens an embedded database. It has one connection, and does not wait for the disk: what was committed outlives the
+ * process, also one that is killed, but not a failure of power.
+ *
+ * @throws KernError DATABASE_LOCKED if another process, or this one, has the folder open
+ */
+export async function openEmbedded({ folder, image, deadlineMs }: EmbeddedOptions): Promise<Database> {
+  const lock = folder === null ? null : await acquireLock(await realFolder(folder))
+  try {
+    const client = new PGlite({
+      ...(folder === null ? {} : { dataDir: folder }),
+      ...(image ? { loadDataDir: image } : {}),
+      parsers: { [JSON_OID]: asText },
+      serializers: { [JSON_OID]: asText },
+    })
+    await client.waitReady
+    // Times in text are then the same on every machine.
+    await client.exec(`set time zone 'UTC'`)
+    return createEmbedded(client, { folder, deadlineMs, release: async () => lock?.release() })
+  } catch (error) {
+    await lock?.release()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly folder: string | null
+  readonly deadlineMs: number
+  readonly release: () => Promise<void>
+}
+
+function createEmbedded(client: PGlite, { folder, deadlineMs, release }: Parts): Database {
+  const dialect = createDialect(pgliteCodecs)
+  const session = new PgliteSession<Relations>(client, dialect, relations)
+  limitWaiting(session, deadlineMs)
+  const db = createDb(dialect, session)
+
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closing ??= closeClient(client).then(release)
+    return closing
+  }
+  return {
+    kind: 'pglite',
+    db,
+    dedicated: (work) => work(db),
+    describe: () => (folder === null ? 'embedded database in memory' : `embedded database in ${folder}`),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+/** A transaction that is still open holds the one connection: closing does not wait for it longer than its time. */
+async function closeClient(client: PGlite): Promise<void> {
+  if (client.closed) return
+  await limited(client.close(), { ms: CLOSE_TIMEOUT_MS, what: 'closing the embedded database' }).catch(() => {})
+}
+
+/** One folder has one lock, whatever path leads to it. */
+async function realFolder(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true })
+  return await realpath(folder)
+}

@@ -1,0 +1,109 @@
+import type { Json } from '../json.ts'
+import type { Viewer } from '../viewer.ts'
+import type { WorkflowDefinition } from '../workflow/definition.ts'
+import type { BusyPolicy, EventRecord, RunEventType, RunRecord, SessionRecord } from './records.ts'
+
+/** The definitions that this Kern serves. */
+export interface Workflows {
+  /** All of them, in order of id. */
+  list(): readonly WorkflowDefinition[]
+  get(workflowId: string): WorkflowDefinition | undefined
+}
+
+export interface RunRequest {
+  readonly workflowId: string
+  readonly input?: Json | undefined
+  /** The session to run in; created if it does not exist. Left out: a new session. */
+  readonly sessionId?: string | undefined
+  readonly userId?: string | undefined
+  /** Names the session by hand, as it is created or after. */
+  readonly sessionName?: string | undefined
+  /** State that is merged over the session's when the run starts. */
+  readonly sessionState?: Json | undefined
+  readonly metadata?: Json | undefined
+  readonly tags?: readonly string[] | undefined
+  /** The same key with the same request gives the same run. */
+  readonly idempotencyKey?: string | undefined
+  /** What to do if the session has a run that is not over. @default 'QUEUE' */
+  readonly onBusy?: BusyPolicy | undefined
+  /** How long to wait for the end of the run before answering, in milliseconds. @default 0 */
+  readonly waitMs?: number | undefined
+}
+
+export interface NameRequest {
+  readonly sessionId: string
+  readonly sessionName?: string | undefined
+  readonly autogenerate?: boolean | undefined
+}
+
+export interface CreateSessionRequest {
+  readonly workflowId: string
+  readonly sessionId?: string | undefined
+  readonly userId?: string | undefined
+  readonly sessionName?: string | undefined
+  readonly state?: Json | undefined
+  readonly metadata?: Json | undefined
+  readonly tags?: readonly string[] | undefined
+}
+
+export interface UpdateSessionRequest {
+  readonly sessionId: string
+  /** A JSON Merge Patch of the state. */
+  readonly statePatch?: Json | undefined
+  /** Refuse the change unless the state has this version. */
+  readonly expectedStateVersion?: number | undefined
+  /** Replaces the metadata; null removes it; undefined leaves it. */
+  readonly metadata?: Json | undefined
+  /** Replaces the tags. */
+  readonly tags?: readonly string[] | undefined
+}
+
+/**
+ * What GraphQL, the command line and the library call. Every method checks its input and throws a KernError whose code
+ * says what was wrong: NOT_FOUND, INPUT_INVALID (with `issues`), CONFLICT (with `runId` or `sessionId`), LIMIT_EXCEEDED,
+ * UNAVAILABLE.
+ */
+export interface Commands {
+  runWorkflow(viewer: Viewer, request: RunRequest): Promise<RunRecord>
+  cancelRun(
+    viewer: Viewer,
+    request: { readonly runId: string; readonly reason?: string | undefined },
+  ): Promise<RunRecord>
+  setSessionName(viewer: Viewer, request: NameRequest): Promise<SessionRecord>
+  createSession(viewer: Viewer, request: CreateSessionRequest): Promise<SessionRecord>
+  updateSession(viewer: Viewer, request: UpdateSessionRequest): Promise<SessionRecord>
+  /** @returns the id of the session that is gone */
+  deleteSession(viewer: Viewer, request: { readonly sessionId: string }): Promise<string>
+  /** The block that the next run of the session would be given; null if there is no completed run. */
+  historyContext(viewer: Viewer, session: SessionRecord, numRuns: number | undefined): Promise<string | null>
+}
+
+/**
+ * Streams of committed events: first those after the cursor, then live ones, none left out and none twice. Iterate with
+ * `for await`; ending the iteration releases everything.
+ */
+export interface EventStreams {
+  /** The events of one run; ends after its final event. @throws KernError NOT_FOUND, CURSOR_INVALID */
+  run(viewer: Viewer, query: RunStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
+  /** Events of all runs of a session, run after run; never ends. @throws KernError NOT_FOUND, CURSOR_INVALID */
+  session(viewer: Viewer, query: SessionStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
+  /** Live events of all runs of a workflow, in order within each run; never ends. @throws KernError NOT_FOUND */
+  workflow(viewer: Viewer, query: WorkflowStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
+}
+
+export interface RunStreamQuery {
+  readonly runId: string
+  readonly after?: string | null | undefined
+  readonly types?: readonly RunEventType[] | null | undefined
+}
+
+export interface SessionStreamQuery {
+  readonly sessionId: string
+  readonly after?: string | null | undefined
+  readonly types?: readonly RunEventType[] | null | undefined
+}
+
+export interface WorkflowStreamQuery {
+  readonly workflowId: string
+  readonly types?: readonly RunEventType[] | null | undefined
+}

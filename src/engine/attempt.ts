@@ -1,0 +1,103 @@
+import type { Clock } from '../clock.ts'
+import { isKernError, KernError } from '../errors.ts'
+import type { RetryPolicy } from '../workflow/definition.ts'
+
+/** What came of one attempt. */
+export type AttemptResult<Value> =
+  | { readonly type: 'returned'; readonly value: Value }
+  | { readonly type: 'threw'; readonly error: unknown }
+  /** The run is to stop, and the body has ended or was left behind. */
+  | { readonly type: 'aborted' }
+
+export interface AttemptOptions<Value> {
+  readonly clock: Clock
+  /** Of the run. */
+  readonly signal: AbortSignal
+  readonly timeoutMs: number | null
+  /** How long a body may go on after its run was cancelled, or the process is to stop, in milliseconds. */
+  readonly graceMs: number
+  readonly body: (signal: AbortSignal) => Promise<Value>
+}
+
+/**
+ * Runs a body once. It ends when the body does, when the timeout strikes, or when the run's signal aborts and the body
+ * has ended or its grace time has passed. What a body that was left behind returns or throws later is dropped.
+ */
+export async function runAttempt<Value>(options: AttemptOptions<Value>): Promise<AttemptResult<Value>> {
+  const { clock, signal, timeoutMs, graceMs } = options
+  if (signal.aborted) return { type: 'aborted' }
+  const own = new AbortController()
+  const over = new AbortController()
+  const began = clock.now().getTime()
+  const timedOut = () => timeoutMs !== null && clock.now().getTime() - began >= timeoutMs
+  const settled = call(options.body, own.signal)
+  const ends: Promise<AttemptResult<Value>>[] = [
+    settled,
+    afterAbort(signal, own, over.signal, () => clock.sleep(graceOf(signal, graceMs), over.signal), settled),
+  ]
+  if (timeoutMs !== null) {
+    ends.push(
+      clock.sleep(timeoutMs, over.signal).then(
+        () => expired<Value>(own, timeoutMs),
+        () => settled,
+      ),
+    )
+  }
+  try {
+    const result = await Promise.race(ends)
+    if (signal.aborted) return { type: 'aborted' }
+    // A body that blocks the process comes back before the timer gets a word in.
+    return result.type === 'returned' && timedOut() ? expired<Value>(own, timeoutMs) : result
+  } finally {
+    over.abort()
+  }
+}
+
+function expired<Value>(own: AbortController, timeoutMs: number | null): AttemptResult<Value> {
+  const error = new KernError('STEP_TIMEOUT', `the attempt took longer than its timeout of ${timeoutMs} ms`)
+  own.abort(error)
+  return { type: 'threw', error }
+}
+
+async function call<Value>(body: AttemptOptions<Value>['body'], signal: AbortSignal): Promise<AttemptResult<Value>> {
+  try {
+    return { type: 'returned', value: await body(signal) }
+  } catch (error) {
+    return { type: 'threw', error }
+  }
+}
+
+/** A run whose time is over, or that is another's now, is not kept waiting. */
+function graceOf({ reason }: AbortSignal, graceMs: number): number {
+  return isKernError(reason, 'RUN_TIMEOUT') || isKernError(reason, 'FENCED') ? 0 : graceMs
+}
+
+/** Passes the run's abort on to the body, and gives the body its grace time. */
+async function afterAbort<Value>(
+  signal: AbortSignal,
+  own: AbortController,
+  over: AbortSignal,
+  grace: () => Promise<void>,
+  settled: Promise<AttemptResult<Value>>,
+): Promise<AttemptResult<Value>> {
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true, signal: over })
+    over.addEventListener('abort', () => resolve(), { once: true })
+  })
+  if (!signal.aborted) return settled
+  own.abort(signal.reason)
+  await Promise.race([settled, grace().catch(() => undefined)])
+  return { type: 'aborted' }
+}
+
+/**
+ * How long to wait after the `failures`-th failed attempt, in milliseconds. Exponential waits double each time and are
+ * spread over their upper half, so that steps that failed together do not come back together.
+ *
+ * @param random from 0 to 1
+ */
+export function backoffMs(policy: RetryPolicy, failures: number, random: number): number {
+  if (policy.backoff === 'fixed') return Math.min(policy.delayMs, policy.maxDelayMs)
+  const full = Math.min(policy.delayMs * 2 ** (failures - 1), policy.maxDelayMs)
+  return full * (0.5 + random / 2)
+}

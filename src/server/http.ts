@@ -1,0 +1,157 @@
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { shown } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { GraphiQLPage } from './graphiql.ts'
+import { GRAPHQL_PATH } from './graphql.ts'
+import type { GraphQLHandler } from './graphql.ts'
+
+export interface HttpParts {
+  readonly graphql: GraphQLHandler
+  readonly graphiql: GraphiQLPage
+  /** Whether the database answers, and soon. */
+  readonly healthy: () => Promise<boolean>
+  readonly log: Log
+  /** Aborts when the server begins to stop: streams end then, other requests go on. */
+  readonly stopping: AbortSignal
+}
+
+/** Answers one HTTP request. Resolves when the answer is sent; never rejects. */
+export type HttpHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>
+
+export function createHttpHandler(parts: HttpParts): HttpHandler {
+  return async (req, res) => {
+    // Without a listener, a client that resets its connection would end the process.
+    res.on('error', (err) => parts.log.debug({ err }, 'A client went away'))
+    res.setHeader('X-Content-Type-Options', 'nosniff')
+    res.setHeader('Referrer-Policy', 'no-referrer')
+    if (parts.stopping.aborted) res.setHeader('Connection', 'close')
+    try {
+      await route(parts, req, res)
+    } catch (err) {
+      parts.log.error({ err, method: req.method, path: pathOf(req) }, 'A request could not be answered')
+      if (res.headersSent) res.destroy()
+      else sendJson(res, 500, { code: 'INTERNAL', message: 'Unexpected error' })
+    }
+  }
+}
+
+async function route(parts: HttpParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const reading = req.method === 'GET' || req.method === 'HEAD'
+  switch (pathOf(req)) {
+    case GRAPHQL_PATH:
+      if (reading && wants(req, 'text/html')) return parts.graphiql.send(req, res)
+      return answerGraphQL(parts, req, res)
+    case '/health/live':
+      return reading ? sendJson(res, 200, { status: 'ok' }) : refuseMethod(res)
+    case '/health/ready':
+      return reading ? sendReadiness(parts, res) : refuseMethod(res)
+    case '/':
+      return reading ? redirect(res) : refuseMethod(res)
+    default: {
+      const message = `There is nothing at ${shown(pathOf(req))}: GraphQL is at ${GRAPHQL_PATH}`
+      return sendJson(res, 404, { code: 'NOT_FOUND', message })
+    }
+  }
+}
+
+function pathOf(req: IncomingMessage): string {
+  return (req.url ?? '/').split('?', 1)[0] ?? '/'
+}
+
+function wants(req: IncomingMessage, mediaType: string): boolean {
+  return String(req.headers.accept ?? '')
+    .toLowerCase()
+    .includes(mediaType)
+}
+
+async function sendReadiness({ healthy, stopping }: HttpParts, res: ServerResponse): Promise<void> {
+  if (stopping.aborted) return sendJson(res, 503, { status: 'stopping' })
+  const ready = await healthy()
+  sendJson(res, ready ? 200 : 503, { status: ready ? 'ok' : 'database does not answer' })
+}
+
+function redirect(res: ServerResponse): void {
+  res.writeHead(302, { Location: GRAPHQL_PATH, 'Content-Length': 0 }).end()
+}
+
+function refuseMethod(res: ServerResponse): void {
+  res.setHeader('Allow', 'GET, HEAD')
+  sendJson(res, 405, { code: 'BAD_REQUEST', message: 'Only GET and HEAD are allowed here' })
+}
+
+/** An error as a GraphQL client expects it. */
+function refuse(res: ServerResponse, status: number, message: string): void {
+  sendJson(res, status, { errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] })
+}
+
+function sendJson(res: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body)
+  const headers = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(text) }
+  res.writeHead(status, { ...headers, 'Cache-Control': 'no-store' }).end(text)
+}
+
+const JSON_TYPES = new Set(['application/json', 'application/graphql+json'])
+
+async function answerGraphQL(parts: HttpParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const mediaType = req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  // Forms and plain text can be sent by any page of any origin without asking this server first.
+  if (req.method === 'POST' && !JSON_TYPES.has(mediaType)) {
+    return refuse(res, 415, `The content type is ${shown(mediaType)}: allowed is application/json`)
+  }
+  if (!withoutMultipart(req))
+    return refuse(res, 406, 'Answers are application/graphql-response+json, application/json, or text/event-stream')
+  const response = await parts.graphql.handleNodeRequestAndResponse(req, res, { req, res })
+  await sendResponse(response, res, parts.stopping)
+}
+
+/** Takes multipart answers out of what the client accepts. False if it accepts nothing else. */
+function withoutMultipart(req: IncomingMessage): boolean {
+  const accept = req.headers.accept
+  if (accept === undefined || !accept.toLowerCase().includes('multipart/')) return true
+  const others = accept.split(',').filter((type) => !type.trim().toLowerCase().startsWith('multipart/'))
+  req.headers.accept = others.join(',')
+  return others.length > 0
+}
+
+async function sendResponse(response: Response, res: ServerResponse, stopping: AbortSignal): Promise<void> {
+  if (res.destroyed) return
+  res.statusCode = response.status
+  response.headers.forEach((value, name) => res.setHeader(name, value))
+  // The rest of a body that was too large is not worth reading.
+  if (response.status === 413) res.setHeader('Connection', 'close')
+  const streamed = response.headers.get('content-type')?.startsWith('text/event-stream') === true
+  if (streamed && response.body) return stream(response.body, res, stopping)
+  const text = await response.text()
+  res.setHeader('Content-Length', Buffer.byteLength(text))
+  res.end(text)
+}
+
+/**
+ * Sends a stream until it ends, the client goes away or the server stops; then whatever feeds it is released. A stream
+ * that is cut off by the stop ends without the event `complete`, so that clients come back instead of taking it as whole.
+ */
+async function stream(body: ReadableStream<Uint8Array>, res: ServerResponse, stopping: AbortSignal): Promise<void> {
+  // Proxies hold streams back unless they are told not to.
+  res.setHeader('X-Accel-Buffering', 'no')
+  res.flushHeaders()
+  const over = new AbortController()
+  const end = (): void => over.abort()
+  const aborted = once(over.signal, 'abort')
+  res.once('close', end)
+  stopping.addEventListener('abort', end, { once: true })
+  if (stopping.aborted || res.destroyed) end()
+  const reader = body.getReader()
+  try {
+    while (!over.signal.aborted) {
+      const part = await Promise.race([reader.read(), aborted])
+      if (Array.isArray(part) || part.done) break
+      if (!res.write(part.value))
+        await Promise.race([once(res, 'drain', { signal: over.signal }), aborted]).catch(() => {})
+    }
+  } finally {
+    stopping.removeEventListener('abort', end)
+    res.end()
+    await reader.cancel()
+  }
+}

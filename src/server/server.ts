@@ -1,0 +1,175 @@
+import { createServer as createHttpServer } from 'node:http'
+import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { GraphQLSchema } from 'graphql'
+import { KernError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { createContext } from './context.ts'
+import type { ServerParts } from './context.ts'
+import { createGraphiQL } from './graphiql.ts'
+import { createGraphQL, GRAPHQL_PATH } from './graphql.ts'
+import { createHttpHandler } from './http.ts'
+import { createMask } from './mask.ts'
+import { createSockets, refuseUpgrade } from './sockets.ts'
+import { within } from './within.ts'
+
+export interface ServerOptions {
+  /** The port; 0 for any that is free. @default 4000 */
+  readonly port?: number
+  /** The address to listen on. @default '127.0.0.1' */
+  readonly host?: string
+  /** Origins, such as `https://example.com`, whose pages may call besides the server's own. @default [] */
+  readonly allowedOrigins?: readonly string[]
+  /** The largest body of an HTTP request, in bytes. @default 2_097_152 */
+  readonly maxRequestBytes?: number
+  /** The largest message of a WebSocket client, in bytes. @default 65_536 */
+  readonly maxMessageBytes?: number
+  /** How long a WebSocket client may take to say hello, in milliseconds. @default 3_000 */
+  readonly initTimeoutMs?: number
+  /** How often WebSocket clients are pinged, in milliseconds. @default 12_000 */
+  readonly pingMs?: number
+  /** How long running requests are given to end when the server closes, in milliseconds. @default 10_000 */
+  readonly graceMs?: number
+}
+
+const DEFAULTS = {
+  port: 4000,
+  host: '127.0.0.1',
+  allowedOrigins: [],
+  // A value may have 1 MiB; a request holds one, its document, and metadata.
+  maxRequestBytes: 2_097_152,
+  maxMessageBytes: 65_536,
+  initTimeoutMs: 3_000,
+  pingMs: 12_000,
+  graceMs: 10_000,
+} satisfies Required<ServerOptions>
+
+export interface ServerDeps {
+  readonly parts: ServerParts
+  readonly schema: GraphQLSchema
+  readonly log: Log
+  readonly options?: ServerOptions
+}
+
+/** GraphQL over HTTP, SSE and WebSocket, GraphiQL, and the health of the process, on one port. */
+export interface Server extends AsyncDisposable {
+  /** Where it listens, such as `http://127.0.0.1:4000`; with the port that was asked for until it listens. */
+  readonly url: string
+  /** Resolves once connections are accepted. @throws KernError CONFIG_INVALID if the port or the host cannot be had */
+  listen(): Promise<void>
+  /**
+   * Accepts nothing more, ends subscriptions, gives running requests the grace time and then cuts their connections.
+   * May be called more than once.
+   */
+  close(): Promise<void>
+}
+
+/** How long the database may take to answer a question about its health, in milliseconds. */
+const HEALTH_TIMEOUT_MS = 2_000
+
+export function createServer({ parts, schema, log, options }: ServerDeps): Server {
+  const settings = { ...DEFAULTS, ...options }
+  const stopping = new AbortController()
+  const mask = createMask(log)
+  const graphql = createGraphQL({
+    schema,
+    createContext: () => createContext(parts),
+    mask,
+    log,
+    allowedOrigins: settings.allowedOrigins,
+    maxRequestBytes: settings.maxRequestBytes,
+  })
+  const graphiql = createGraphiQL(parts.workflows)
+  const healthy = (): Promise<boolean> => answers(parts.health)
+  const handle = createHttpHandler({ graphql, graphiql, healthy, log, stopping: stopping.signal })
+  const sockets = createSockets({ graphql, mask, log, limits: settings })
+  // Both times are for what a client sends; an answer, such as a stream of events, may take as long as it likes.
+  const times = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 }
+  const server = createHttpServer(times, (req, res) => {
+    // A connection that became idle after the server began to stop is not found by `close`.
+    res.once('close', () => stopping.signal.aborted && server.closeIdleConnections())
+    void handle(req, res)
+  })
+  server.on('upgrade', (req, socket, head) => {
+    const refusal = refusalOf(req, settings.allowedOrigins, stopping.signal)
+    if (refusal === null) sockets.accept(req, socket, head)
+    else refuseUpgrade(socket, refusal)
+  })
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closing ??= stop()
+    return closing
+  }
+  const stop = async (): Promise<void> => {
+    const ended = server.listening ? new Promise<void>((resolve) => server.close(() => resolve())) : Promise.resolve()
+    stopping.abort()
+    await sockets.close()
+    if (!(await within(ended, settings.graceMs))) server.closeAllConnections()
+    await ended
+    await graphql.dispose()
+  }
+  return {
+    get url() {
+      return urlOf(server, settings)
+    },
+    listen: () => listen(server, settings),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+async function answers(health: () => Promise<boolean>): Promise<boolean> {
+  try {
+    let answer = false
+    const asked = health().then((healthy) => {
+      answer = healthy
+    })
+    return (await within(asked, HEALTH_TIMEOUT_MS)) && answer
+  } catch {
+    return false
+  }
+}
+
+/** The status to refuse a WebSocket with; null to accept it. */
+function refusalOf(req: IncomingMessage, allowedOrigins: readonly string[], stopping: AbortSignal): number | null {
+  if (stopping.aborted) return 503
+  if ((req.url ?? '').split('?', 1)[0] !== GRAPHQL_PATH) return 404
+  // Browsers let any page open a WebSocket to any server and only tell the server which page it was. Other programs
+  // send no origin.
+  const { origin, host } = req.headers
+  if (origin === undefined || allowedOrigins.includes(origin)) return null
+  return URL.canParse(origin) && new URL(origin).host === host ? null : 403
+}
+
+interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+function urlOf(server: HttpServer, { host, port }: Address): string {
+  const address = server.address()
+  const actual = typeof address === 'object' && address ? address.port : port
+  const everywhere = host === '0.0.0.0' || host === '::'
+  const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${actual}`
+}
+
+function listen(server: HttpServer, { host, port }: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (cause: NodeJS.ErrnoException): void => reject(listenError(cause, { host, port }))
+    server.once('error', failed)
+    server.listen({ port, host }, () => {
+      server.off('error', failed)
+      resolve()
+    })
+  })
+}
+
+function listenError(cause: NodeJS.ErrnoException, { host, port }: Address): KernError {
+  const message =
+    cause.code === 'EADDRINUSE'
+      ? `port ${port} on ${host} is in use by another process: end that one, or choose another port with --port or PORT`
+      : cause.code === 'EACCES'
+        ? `port ${port} on ${host} may not be used by this user: choose one above 1023 with --port or PORT`
+        : `cannot listen on port ${port} of host ${host} (${cause.code ?? cause.message}): allowed is an address of this machine`
+  return new KernError('CONFIG_INVALID', message, { cause })
+}

@@ -1,0 +1,183 @@
+import { and, arrayContains, count, eq, getColumns, getTableColumns, type SQL, sql } from 'drizzle-orm'
+import type { Db } from '../db/client.ts'
+import { runPayloads, runs, sessions } from '../db/tables.ts'
+import type { Reader, RunFilter, RunOrder } from '../engine/ports.ts'
+import type { RunRecord } from '../engine/records.ts'
+import { isUuid } from '../ids.ts'
+import type { Viewer } from '../viewer.ts'
+import { anyOf } from './anyOf.ts'
+import { encodeCursor, NUMBER_KEY, type Ordering, orderBy, pageOf, TIME_KEY, within } from './paging.ts'
+import { payloadOf, type RunRow, runOf } from './rows.ts'
+import { inRange } from './sessionQueries.ts'
+import { visibleRuns, visibleSessions } from './visible.ts'
+
+type RunQueries = Pick<
+  Reader,
+  | 'runs'
+  | 'runPage'
+  | 'runCount'
+  | 'runPagesOfSessions'
+  | 'runCountsOfSessions'
+  | 'payloads'
+  | 'queuePositions'
+  | 'retries'
+  | 'runCursor'
+>
+
+const { owner: _owner, requestHash: _requestHash, ...shownColumns } = getTableColumns(runs)
+
+/** A run's columns, with what is counted: while it runs from the rows, afterwards from what the end recorded. */
+export const runColumns = {
+  ...shownColumns,
+  lastSeq:
+    sql<number>`(select coalesce(max(e.seq), 0)::int from kern.run_events e where e.run_id = kern.runs.run_id)`.as(
+      'last_seq',
+    ),
+  stepCount:
+    sql<number>`coalesce(kern.runs.step_count, (select count(*)::int from kern.step_results s where s.run_id = kern.runs.run_id))`.as(
+      'steps_counted',
+    ),
+  attemptCount:
+    sql<number>`coalesce(kern.runs.attempt_count, (select coalesce(sum(json_array_length(s.attempts)), 0)::int from kern.step_results s where s.run_id = kern.runs.run_id))`.as(
+      'attempts_counted',
+    ),
+}
+
+export function createRunQueries(db: Db, viewer: Viewer): RunQueries {
+  const visible = visibleRuns(viewer)
+  const select = () => db.select(runColumns).from(runs)
+
+  return {
+    async runs(runIds) {
+      const found = await select().where(and(visible, anyOf(runs.runId, known(runIds))))
+      return inOrder(runIds, found.map(runOf))
+    },
+    async runPage(filter, order, page) {
+      const ordering = orderingOf(order)
+      const found = await db
+        .select({ ...runColumns, sortKey: sortKey(ordering) })
+        .from(runs)
+        .where(and(visible, ...conditions(filter), within(ordering, page)))
+        .orderBy(...orderBy(ordering, page))
+        .limit(page.limit + 1)
+      return pageOf(found, page, edgeOf(ordering))
+    },
+    async runCount(filter) {
+      const [row] = await db
+        .select({ total: count() })
+        .from(runs)
+        .where(and(visible, ...conditions(filter)))
+      return row?.total ?? 0
+    },
+    async runPagesOfSessions(sessionIds, filter, order, page) {
+      const ordering = orderingOf(order)
+      const ofSession = db
+        .select({ ...runColumns, sortKey: sortKey(ordering) })
+        .from(runs)
+        .where(and(eq(runs.sessionId, sessions.sessionId), visible, ...conditions(filter), within(ordering, page)))
+        .orderBy(...orderBy(ordering, page))
+        .limit(page.limit + 1)
+        .as('page')
+      const found = await db
+        .select(getColumns(ofSession))
+        .from(sessions)
+        .crossJoinLateral(ofSession)
+        .where(and(visibleSessions(viewer), anyOf(sessions.sessionId, sessionIds)))
+      const bySession = Map.groupBy(found, (run) => run.sessionId)
+      return sessionIds.map((id) => pageOf(bySession.get(id) ?? [], page, edgeOf(ordering)))
+    },
+    async runCountsOfSessions(sessionIds, filter) {
+      const found = await db
+        .select({ sessionId: runs.sessionId, total: count() })
+        .from(runs)
+        .where(and(visible, anyOf(runs.sessionId, sessionIds), ...conditions(filter)))
+        .groupBy(runs.sessionId)
+      const totals = new Map(found.map(({ sessionId, total }) => [sessionId, total]))
+      return sessionIds.map((id) => totals.get(id) ?? 0)
+    },
+    async payloads(runIds) {
+      const found = await db
+        .select(getTableColumns(runPayloads))
+        .from(runPayloads)
+        .innerJoin(runs, eq(runs.runId, runPayloads.runId))
+        .where(and(visible, anyOf(runPayloads.runId, known(runIds))))
+      return inOrder(runIds, found.map(payloadOf))
+    },
+    async queuePositions(runIds) {
+      const found = await db
+        .select({
+          runId: runs.runId,
+          position:
+            sql<number>`(select count(*)::int from kern.runs q where q.session_id = kern.runs.session_id and q.status = 'QUEUED' and q.number <= kern.runs.number)`.as(
+              'position',
+            ),
+        })
+        .from(runs)
+        .where(and(visible, anyOf(runs.runId, known(runIds)), eq(runs.status, 'QUEUED')))
+      const positions = new Map(found.map(({ runId, position }) => [runId, position]))
+      return runIds.map((id) => positions.get(id) ?? null)
+    },
+    async retries(runIds) {
+      const found = await select()
+        .where(and(visible, anyOf(runs.retryOf, known(runIds))))
+        .orderBy(runs.createdAt, runs.runId)
+      const byOrigin = Map.groupBy(found.map(runOf), ({ retryOf }) => retryOf)
+      return runIds.map((id) => byOrigin.get(id) ?? [])
+    },
+    runCursor(run: RunRecord) {
+      const ordering = orderingOf({ field: 'CREATED_AT', direction: 'DESC' })
+      return encodeCursor(ordering, { key: run.createdAt.toISOString(), id: run.runId })
+    },
+  }
+}
+
+/** What is no UUID is no run, and never reaches a statement. */
+function known(runIds: readonly string[]): string[] {
+  return runIds.filter(isUuid)
+}
+
+function inOrder<Item extends { readonly runId: string }>(
+  runIds: readonly string[],
+  items: readonly Item[],
+): (Item | null)[] {
+  const byId = new Map(items.map((item) => [item.runId, item]))
+  return runIds.map((id) => byId.get(id) ?? null)
+}
+
+function sortKey(ordering: Ordering) {
+  return sql<string>`${ordering.key}::text`.as('sort_key')
+}
+
+function edgeOf(ordering: Ordering) {
+  return ({ sortKey: key, ...row }: RunRow & { readonly sortKey: string }) => ({
+    cursor: encodeCursor(ordering, { key, id: row.runId }),
+    item: runOf(row),
+  })
+}
+
+function orderingOf({ field, direction }: RunOrder): Ordering {
+  const common = {
+    name: `runs by ${field} ${direction}`,
+    id: runs.runId,
+    validId: isUuid,
+    descending: direction === 'DESC',
+  }
+  switch (field) {
+    case 'CREATED_AT':
+      return { ...common, key: runs.createdAt, keyType: TIME_KEY }
+    case 'DURATION':
+      // A run that is not over counts as longer than all others.
+      return { ...common, key: sql`coalesce(${runs.durationMs}, 'Infinity'::float8)`, keyType: NUMBER_KEY }
+  }
+}
+
+function conditions(filter: RunFilter): SQL[] {
+  const { sessionId, workflowId, statuses, tags, createdAt, retryOf } = filter
+  const all: SQL[] = []
+  if (sessionId != null) all.push(eq(runs.sessionId, sessionId))
+  if (workflowId != null) all.push(eq(runs.workflowId, workflowId))
+  if (statuses) all.push(anyOf(runs.status, statuses))
+  if (tags && tags.length > 0) all.push(arrayContains(runs.tags, [...tags]))
+  if (retryOf != null) all.push(isUuid(retryOf) ? eq(runs.retryOf, retryOf) : sql`false`)
+  return [...all, ...inRange(runs.createdAt, createdAt)]
+}

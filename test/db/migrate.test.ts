@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
+import { expect, test } from 'vitest'
+import { pglite } from '../../src/config.ts'
+import { openDatabase, rows } from '../../src/db/client.ts'
+import { assertMigrated, migrate } from '../../src/db/migrate.ts'
+import { sessions } from '../../src/db/tables.ts'
+import { freshPostgres, onEachDatabase } from '../support/databases.ts'
+
+const EMPTY = sql`drop schema kern cascade`
+
+onEachDatabase((_name, open) => {
+  test('an empty database is refused with the command that helps, and migrated', async () => {
+    const database = await open()
+    await rows(database.db, EMPTY)
+    await expect(assertMigrated(database)).rejects.toMatchObject({
+      code: 'SCHEMA_OUTDATED',
+      message: expect.stringContaining('`kern migrate`'),
+    })
+    await migrate(database)
+    await assertMigrated(database)
+    expect(await database.db.select().from(sessions)).toEqual([])
+  })
+
+  test('a database that has the schema already, but none of its tables, is migrated', async () => {
+    const database = await open()
+    await rows(database.db, EMPTY)
+    await rows(database.db, sql`create schema kern`)
+    await migrate(database)
+    await assertMigrated(database)
+  })
+
+  test('migrating a second time changes nothing', async () => {
+    const database = await open()
+    const applied = sql`select * from kern.__drizzle_migrations order by id`
+    const before = await rows(database.db, applied)
+    await migrate(database)
+    expect(await rows(database.db, applied)).toEqual(before)
+    expect(before.length).toBeGreaterThan(0)
+  })
+
+  test('a database that a newer version has migrated is refused, and not changed', async () => {
+    const database = await open()
+    await rows(
+      database.db,
+      sql`insert into kern.__drizzle_migrations (hash, name) values ('x', '29990101000000_future')`,
+    )
+    for (const refusing of [assertMigrated, migrate]) {
+      await expect(refusing(database)).rejects.toMatchObject({
+        code: 'SCHEMA_OUTDATED',
+        message: expect.stringMatching(/"29990101000000_future".*newer version/),
+      })
+    }
+  })
+
+  test('a migration that fails half way leaves nothing behind, and succeeds the next time', async () => {
+    const database = await open()
+    await rows(database.db, EMPTY)
+    await rows(database.db, sql`create schema kern`)
+    await rows(database.db, sql`create table kern.workers (in_the_way int)`)
+    await expect(migrate(database)).rejects.toMatchObject({ code: 'INTERNAL' })
+    const tables = sql`select table_name from information_schema.tables where table_schema = 'kern' and table_name not like '\\_\\_%'`
+    expect(await rows(database.db, tables)).toEqual([{ table_name: 'workers' }])
+    await rows(database.db, sql`drop table kern.workers`)
+    await migrate(database)
+    await assertMigrated(database)
+  })
+})
+
+test('of many that migrate an empty Postgres database at the same time, one does it and all succeed', async () => {
+  const url = await freshPostgres()
+  const databases = await Promise.all(Array.from({ length: 5 }, () => openDatabase(url)))
+  const [first] = databases
+  if (!first) throw new Error('no database')
+  await rows(first.db, EMPTY)
+  await Promise.all(databases.map(migrate))
+  await assertMigrated(first)
+  const [count] = await rows<{ n: number }>(
+    first.db,
+    sql`select count(*)::int as n, count(distinct name)::int as d from kern.__drizzle_migrations`,
+  )
+  expect(count).toMatchObject({ n: expect.any(Number), d: count?.n })
+  await Promise.all(databases.map((database) => database.close()))
+})
+
+test('an embedded database in a folder is migrated when it is opened, unless that is refused', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'kern-migrate-'))
+  const url = pglite(join(root, 'data'))
+  {
+    await using database = await openDatabase(url, { migrate: false })
+    await expect(assertMigrated(database)).rejects.toThrow('migrations are missing')
+  }
+  {
+    await using database = await openDatabase(url)
+    await assertMigrated(database)
+  }
+  rmSync(root, { recursive: true })
+})

@@ -1,0 +1,174 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { Workflow } from '../../src/author.ts'
+import { systemClock } from '../../src/clock.ts'
+import type { Database } from '../../src/db/client.ts'
+import { encodeEventCursor } from '../../src/engine/cursor.ts'
+import type { EventRecord } from '../../src/engine/records.ts'
+import { createHub } from '../../src/events/hub.ts'
+import { createEventStreams } from '../../src/events/streams.ts'
+import { newId } from '../../src/ids.ts'
+import type { Kern } from '../../src/kern.ts'
+import { SYSTEM_VIEWER } from '../../src/viewer.ts'
+import type { StepContext } from '../../src/workflow/context.ts'
+import { step } from '../../src/workflow/step.ts'
+import { onEachDatabase } from '../support/databases.ts'
+import { createGate, eventsOf, type Gate, runsOf, startKern } from '../support/kerns.ts'
+
+/** Takes so many events and ends the stream. */
+async function take(events: AsyncIterable<EventRecord>, count: number): Promise<EventRecord[]> {
+  const taken: EventRecord[] = []
+  for await (const event of events) {
+    taken.push(event)
+    if (taken.length === count) break
+  }
+  return taken
+}
+
+async function eventsOfSession(kern: Kern, sessionId: string): Promise<EventRecord[]> {
+  const runs = await runsOf(kern, sessionId)
+  return (await Promise.all(runs.map(({ runId }) => eventsOf(kern, runId)))).flat()
+}
+
+/** A workflow whose runs wait at the gate that their input names. */
+function gated(name: string) {
+  const gates: Record<string, Gate> = { a: createGate(), b: createGate(), c: createGate() }
+  const waits = step('waits', async ({ input, emit, signal }: StepContext<string>) => {
+    emit('before')
+    await Promise.race([gates[input]?.pass(), new Promise((resolve) => signal.addEventListener('abort', resolve))])
+    emit('after')
+    return input
+  })
+  return { workflow: new Workflow({ name, steps: [waits, step('ends', () => 'end')] }), gates }
+}
+
+onEachDatabase((_name, open) => {
+  let database: Database
+  beforeAll(async () => {
+    database = await open()
+  })
+
+  describe('the stream of a session', () => {
+    test('gives run after run, although later ones are queued while an earlier one goes on', async () => {
+      const { workflow, gates } = gated('Queue')
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const start = (input: string) =>
+        kern.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: 'queue', sessionId, input })
+      await start('a')
+      const watching = kern.streams.session(SYSTEM_VIEWER, { sessionId })
+      const received = take(await watching, 27)
+      await gates.a?.reached
+      // Their first events are committed between those of the first run.
+      await start('b')
+      await start('c')
+      for (const gate of Object.values(gates)) gate.open()
+      expect(await received).toEqual(await eventsOfSession(kern, sessionId))
+    })
+
+    test('resumes after each of its events without leaving one out, also in the middle of the queue', async () => {
+      const { workflow, gates } = gated('Resumed')
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const start = (input: string) =>
+        kern.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: 'resumed', sessionId, input })
+      const [first] = [await start('a'), await start('b')]
+      await gates.a?.reached
+      // Stops and resumes while the second run is queued.
+      const early = await take(await kern.streams.session(SYSTEM_VIEWER, { sessionId }), 3)
+      expect(early.map(({ runId }) => runId)).toEqual([first.runId, first.runId, first.runId])
+      gates.a?.open()
+      gates.b?.open()
+      const after = encodeEventCursor(early.at(-1) ?? { runId: first.runId, seq: 0 })
+      const rest = await take(await kern.streams.session(SYSTEM_VIEWER, { sessionId, after }), 15)
+      const all = await eventsOfSession(kern, sessionId)
+      expect([...early, ...rest]).toEqual(all)
+      for (const [index, event] of all.entries()) {
+        if (index === all.length - 1) break
+        const cursor = encodeEventCursor(event)
+        const resumed = await kern.streams.session(SYSTEM_VIEWER, { sessionId, after: cursor })
+        expect(await take(resumed, all.length - index - 1)).toEqual(all.slice(index + 1))
+      }
+    })
+
+    test('gives what became of a queued run that was cancelled in its place', async () => {
+      const { workflow, gates } = gated('Skipped')
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const start = (input: string) =>
+        kern.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: 'skipped', sessionId, input })
+      const [, second] = [await start('a'), await start('b'), await start('c')]
+      const received = take(await kern.streams.session(SYSTEM_VIEWER, { sessionId }), 20)
+      await gates.a?.reached
+      await kern.commands.cancelRun(SYSTEM_VIEWER, { runId: second.runId })
+      gates.a?.open()
+      gates.c?.open()
+      const all = await received
+      expect(all).toEqual(await eventsOfSession(kern, sessionId))
+      expect(all.slice(9, 11).map(({ type }) => type)).toEqual(['RUN_QUEUED', 'RUN_CANCELLED'])
+    })
+
+    test('is refused for a cursor of another session, and for a session that is not there', async () => {
+      const { workflow, gates } = gated('Foreign')
+      gates.a?.open()
+      const kern = await startKern(database, [workflow])
+      const [one, other] = [await kern.run(workflow, { input: 'a' }), await kern.run(workflow, { input: 'a' })]
+      const after = encodeEventCursor({ runId: other.runId, seq: 1 })
+      const foreign = kern.streams.session(SYSTEM_VIEWER, { sessionId: one.sessionId, after })
+      await expect(foreign).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
+      const missing = kern.streams.session(SYSTEM_VIEWER, { sessionId: 'nowhere' })
+      await expect(missing).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    })
+  })
+
+  describe('the stream of a workflow', () => {
+    test('gives the events of all runs from now on, each once and in the order of its run', async () => {
+      const { workflow, gates } = gated('Watched')
+      const kern = await startKern(database, [workflow])
+      gates.b?.open()
+      await kern.run(workflow, { input: 'b' })
+      const running = kern.run(workflow, { input: 'a' })
+      await gates.a?.reached
+      const [old] = await kern.readerFor(SYSTEM_VIEWER).liveRuns('watched', new Date())
+      // Up to what its body has said so far.
+      const before = await take(await kern.streams.run(SYSTEM_VIEWER, { runId: old?.runId ?? '' }), 4)
+      const received = kern.streams.workflow(SYSTEM_VIEWER, { workflowId: 'watched' })
+      const taking = take(await received, 9 * 5 + 9 - before.length)
+      gates.a?.open()
+      const runs = [
+        await running,
+        ...(await Promise.all(Array.from({ length: 5 }, () => kern.run(workflow, { input: 'b' })))),
+      ]
+      const byRun = Map.groupBy(await taking, ({ runId }) => runId)
+      expect(new Set(byRun.keys())).toEqual(new Set(runs.map(({ runId }) => runId)))
+      for (const { runId } of runs) {
+        const seen = runId === old?.runId ? before.length : 0
+        expect(byRun.get(runId)).toEqual((await eventsOf(kern, runId)).slice(seen))
+      }
+    })
+
+    test('misses no end of a run, although the clock of this process is ahead of the other one’s', async () => {
+      const { workflow, gates } = gated('Ahead')
+      const kern = await startKern(database, [workflow])
+      const running = kern.run(workflow, { input: 'a' })
+      await gates.a?.reached
+      const clock = { ...systemClock, now: () => new Date(Date.now() + 5_000) }
+      const streams = createEventStreams({
+        hub: createHub(),
+        clock,
+        workflows: kern.workflows,
+        readerFor: kern.readerFor,
+      })
+      const types = ['RUN_COMPLETED'] as const
+      const received = take(await streams.workflow(SYSTEM_VIEWER, { workflowId: 'ahead', types }), 1)
+      gates.a?.open()
+      const { runId } = await running
+      expect(await received).toMatchObject([{ runId, type: 'RUN_COMPLETED' }])
+    })
+
+    test('is refused for a workflow that is not served', async () => {
+      const kern = await startKern(database, [])
+      const missing = kern.streams.workflow(SYSTEM_VIEWER, { workflowId: 'nowhere' })
+      await expect(missing).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    })
+  })
+})

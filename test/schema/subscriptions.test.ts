@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest'
+import type { EventStreams } from '../../src/engine/api.ts'
+import type { EventRecord } from '../../src/engine/records.ts'
+import { cursorOf, eventRecord, memoryContext, runIdOf, runRecord, stepRecord, streamed } from './support.ts'
+
+const RUN = runIdOf(1)
+
+/** Streams of these events, and what they were asked for. */
+function recording(events: readonly EventRecord[]) {
+  const asked: unknown[] = []
+  async function* iterate() {
+    yield* events
+  }
+  const answer = (kind: string) => async (_viewer: unknown, query: object) => {
+    asked.push([kind, JSON.parse(JSON.stringify(query))])
+    return iterate()
+  }
+  const streams: EventStreams = { run: answer('run'), session: answer('session'), workflow: answer('workflow') }
+  return { streams, asked }
+}
+
+describe('stepCompleted', () => {
+  const types = ['STEP_COMPLETED']
+  test.each([
+    [`runId: "${RUN}"`, ['run', { runId: RUN, types }]],
+    [`runId: "${RUN}", after: "c", sessionId: null`, ['run', { runId: RUN, after: 'c', types }]],
+    ['sessionId: "s1", after: "c"', ['session', { sessionId: 's1', after: 'c', types }]],
+    ['workflowId: "pipeline", after: null', ['workflow', { workflowId: 'pipeline', types }]],
+  ])('(%s) streams completed steps only', async (args, query) => {
+    const { streams, asked } = recording([eventRecord(RUN, 1, { type: 'STEP_COMPLETED' })])
+    const [answer] = await streamed(`subscription { stepCompleted(${args}) { type } }`, memoryContext({ streams }))
+    expect(answer).toEqual({ data: { stepCompleted: { type: 'STEP_COMPLETED' } } })
+    expect(asked).toEqual([query])
+  })
+
+  test.each([
+    ['', 'INPUT_INVALID', 'given is none of them: allowed is exactly one of runId, sessionId and workflowId'],
+    ['(runId: null, after: "c")', 'INPUT_INVALID', 'given is none of them'],
+    [`(runId: "${RUN}", sessionId: "s1")`, 'INPUT_INVALID', `given is runId "${RUN}" and sessionId "s1"`],
+    ['(sessionId: "s1", workflowId: "p")', 'INPUT_INVALID', 'allowed is exactly one'],
+    ['(workflowId: "p", after: "c")', 'INPUT_INVALID', 'after is "c" beside workflowId'],
+    ['(runId: "x")', 'NOT_FOUND', 'there is no run "x"'],
+    ['(sessionId: "a\\u0000")', 'INPUT_INVALID', 'sessionId is "a\\u0000"'],
+  ])('%s is refused with %s before anything is asked for', async (args, code, message) => {
+    const { streams, asked } = recording([])
+    const answers = await streamed(`subscription { stepCompleted${args} { type } }`, memoryContext({ streams }))
+    expect(answers).toHaveLength(1)
+    expect(answers[0]?.errors?.[0]?.originalError).toMatchObject({ code, message: expect.stringContaining(message) })
+    expect(asked).toEqual([])
+  })
+})
+
+describe('runEvents', () => {
+  test('streams events with their run and step, read anew for each of them', async () => {
+    const events = [
+      eventRecord(RUN, 1, { data: { a: 1 } }),
+      eventRecord(RUN, 2, { type: 'CUSTOM', name: 'mine', stepPath: 'a' }),
+    ]
+    const { streams, asked } = recording(events)
+    const { context, calls } = memoryContext({ streams, runs: [runRecord(1)], steps: [stepRecord(RUN, 'a')] })
+    const answers = await streamed(
+      `subscription { runEvents(runId: "${RUN}", after: "c", types: [LOG, CUSTOM]) {
+         cursor seq type at name data run { status } step { path } } }`,
+      { context },
+    )
+    const at = '2024-11-19T14:30:00.000Z'
+    const done = { status: 'COMPLETED' }
+    expect(answers.map(({ data }) => data?.['runEvents'])).toEqual([
+      { cursor: cursorOf(1, 1), seq: 1, type: 'LOG', at, name: null, data: { a: 1 }, run: done, step: null },
+      { cursor: cursorOf(1, 2), seq: 2, type: 'CUSTOM', at, name: 'mine', data: null, run: done, step: { path: 'a' } },
+    ])
+    expect(asked).toEqual([['run', { runId: RUN, after: 'c', types: ['LOG', 'CUSTOM'] }]])
+    expect(calls).toEqual(['runs', 'runs', 'stepsByPath'])
+  })
+
+  test('of a malformed run id is refused before anything is asked for', async () => {
+    const { streams, asked } = recording([])
+    const [answer] = await streamed('subscription { runEvents(runId: "x") { seq } }', memoryContext({ streams }))
+    expect(answer?.errors?.[0]?.originalError).toMatchObject({ code: 'NOT_FOUND' })
+    expect(asked).toEqual([])
+  })
+})

@@ -1,0 +1,193 @@
+import { execFile } from 'node:child_process'
+import { createServer as createTcpServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { createClient } from 'graphql-ws'
+import { describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { isKernError } from '../../src/errors.ts'
+import { post, socketUrl, startTiny, type Tiny } from './tiny.ts'
+
+const FOREVER = JSON.stringify({ query: 'subscription { forever }' })
+
+interface OpenSocket {
+  readonly socket: WebSocket
+  readonly closed: Promise<number>
+}
+
+/** Opens a socket as the protocol asks for, and subscribes to the stream that never ends. */
+async function openSocket({ server, foreverWaits }: Tiny): Promise<OpenSocket> {
+  const socket = new WebSocket(socketUrl(server), 'graphql-transport-ws')
+  const closed = new Promise<number>((resolve) => socket.once('close', resolve))
+  socket.once('open', () => socket.send(JSON.stringify({ type: 'connection_init' })))
+  socket.on('message', (data) => {
+    if (String(data).includes('connection_ack')) socket.send(`{"id":"1","type":"subscribe","payload":${FOREVER}}`)
+  })
+  await foreverWaits.opened
+  return { socket, closed }
+}
+
+async function openStream({ server, foreverWaits }: Tiny, signal?: AbortSignal) {
+  const headers = { 'content-type': 'application/json', accept: 'text/event-stream' }
+  const response = await fetch(`${server.url}/graphql`, {
+    method: 'POST',
+    headers,
+    body: FOREVER,
+    ...(signal && { signal }),
+  })
+  const text = response.text()
+  await foreverWaits.opened
+  return text
+}
+
+describe('closing the server', () => {
+  test('closes WebSockets with 1001 and releases their subscriptions', async () => {
+    await using tiny = await startTiny()
+    const { closed } = await openSocket(tiny)
+    await tiny.server.close()
+    expect(await closed).toBe(1001)
+    await tiny.foreverReleased.opened
+  })
+
+  test('lets clients of WebSockets come back', async () => {
+    await using tiny = await startTiny()
+    const { promise: retried, resolve } = Promise.withResolvers<void>()
+    const client = createClient({
+      url: socketUrl(tiny.server),
+      webSocketImpl: WebSocket,
+      retryWait: () => {
+        resolve()
+        return new Promise(() => {})
+      },
+    })
+    client.subscribe({ query: 'subscription { forever }' }, { next: () => {}, error: () => {}, complete: () => {} })
+    await tiny.foreverWaits.opened
+    await tiny.server.close()
+    await retried
+  })
+
+  test('ends streams of events without telling their clients that they are complete', async () => {
+    await using tiny = await startTiny()
+    const text = openStream(tiny)
+    await tiny.foreverWaits.opened
+    await tiny.server.close()
+    expect(await text).toContain('data: {"data":{"forever":1}}')
+    expect(await text).not.toContain('event: complete')
+    await tiny.foreverReleased.opened
+  })
+
+  test('lets a running request end, and is not ready meanwhile', async () => {
+    await using tiny = await startTiny()
+    const answer = post(tiny.server, { query: '{ slow }' })
+    await tiny.slowStarted.opened
+    const closed = tiny.server.close()
+    await expect(fetch(`${tiny.server.url}/health/live`)).rejects.toThrow('fetch failed')
+    tiny.letSlowEnd.open()
+    expect(await (await answer).json()).toEqual({ data: { slow: 'done' } })
+    await closed
+  })
+
+  test('cuts a request that takes longer than the grace time', async () => {
+    await using tiny = await startTiny({ graceMs: 1 })
+    const answer = post(tiny.server, { query: '{ slow }' })
+    const failed = expect(answer).rejects.toThrow('fetch failed')
+    await tiny.slowStarted.opened
+    await tiny.server.close()
+    await failed
+  })
+
+  test('leaves nothing behind that keeps the process alive', async () => {
+    const file = fileURLToPath(new URL('./closing.child.ts', import.meta.url))
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [file])
+    expect([stdout, stderr]).toEqual(['closed\n', ''])
+  })
+})
+
+describe('a client that goes away', () => {
+  test('releases its subscription over WebSocket, however it goes', async () => {
+    await using tiny = await startTiny()
+    const { socket } = await openSocket(tiny)
+    socket.terminate()
+    await tiny.foreverReleased.opened
+  })
+
+  test('releases its stream of events', async () => {
+    await using tiny = await startTiny()
+    const gone = new AbortController()
+    const text = openStream(tiny, gone.signal)
+    await tiny.foreverWaits.opened
+    gone.abort()
+    await expect(text).rejects.toThrow('aborted')
+    await tiny.foreverReleased.opened
+  })
+})
+
+describe('a WebSocket is refused', () => {
+  async function refusal(tiny: Tiny, path: string, options: object = {}): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    const socket = new WebSocket(tiny.server.url.replace('http', 'ws') + path, 'graphql-transport-ws', options)
+    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode))
+    socket.on('close', resolve)
+    socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init' })))
+    socket.on('message', () => resolve('accepted'))
+    socket.on('error', () => {})
+    const outcome = await promise
+    socket.terminate()
+    return outcome
+  }
+
+  test('at any path but that of GraphQL', async () => {
+    await using tiny = await startTiny()
+    expect(await refusal(tiny, '/other')).toBe(404)
+  })
+
+  test('for a page of another origin, unless it is named', async () => {
+    await using tiny = await startTiny({ allowedOrigins: ['https://example.com'] })
+    expect(await refusal(tiny, '/graphql', { origin: 'https://evil.example' })).toBe(403)
+    expect(await refusal(tiny, '/graphql', { origin: 'null' })).toBe(403)
+    expect(await refusal(tiny, '/graphql', { origin: `${tiny.server.url}.evil.example` })).toBe(403)
+    expect(await refusal(tiny, '/graphql', { origin: 'https://example.com' })).toBe('accepted')
+    expect(await refusal(tiny, '/graphql', { origin: tiny.server.url })).toBe('accepted')
+  })
+
+  test('that does not say hello in time, with 4408', async () => {
+    await using tiny = await startTiny({ initTimeoutMs: 1 })
+    const socket = new WebSocket(socketUrl(tiny.server), 'graphql-transport-ws')
+    expect(await new Promise((resolve) => socket.once('close', resolve))).toBe(4408)
+  })
+
+  test('that asks before it said hello, with 4401', async () => {
+    await using tiny = await startTiny()
+    const socket = new WebSocket(socketUrl(tiny.server), 'graphql-transport-ws')
+    socket.once('open', () => socket.send(`{"id":"1","type":"subscribe","payload":${FOREVER}}`))
+    expect(await new Promise((resolve) => socket.once('close', resolve))).toBe(4401)
+  })
+
+  test('whose message is larger than the limit, with 1009', async () => {
+    await using tiny = await startTiny({ maxMessageBytes: 100 })
+    const socket = new WebSocket(socketUrl(tiny.server), 'graphql-transport-ws')
+    socket.once('open', () => socket.send('x'.repeat(101)))
+    expect(await new Promise((resolve) => socket.once('close', resolve))).toBe(1009)
+  })
+
+  test('that no longer answers pings is cut', async () => {
+    await using tiny = await startTiny({ pingMs: 5 })
+    const socket = new WebSocket(socketUrl(tiny.server), 'graphql-transport-ws', { autoPong: false })
+    expect(await new Promise((resolve) => socket.once('close', resolve))).toBe(1006)
+  })
+})
+
+test('a port that is in use is refused with its number and what to do', async () => {
+  const other = createTcpServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => other.once('listening', resolve))
+  const address = other.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  const error = await startTiny({ port }).then(
+    () => null,
+    (thrown: unknown) => thrown,
+  )
+  expect(isKernError(error, 'CONFIG_INVALID') && error.message).toContain(
+    `port ${port} on 127.0.0.1 is in use by another process`,
+  )
+  other.close()
+})
