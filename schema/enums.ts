@@ -66,7 +66,7 @@ const NAME_SOURCE: Descriptions<NameSource> = {
 const BUSY_POLICY: Descriptions<BusyPolicy> = {
   QUEUE: 'Wait for the turn.',
   REJECT: 'Refuse the new run with a conflict.',
-  INTERRUPT: 'Cancel the run that is not over, then start.',
+  INTERRUPT: 'Cancel the run that has its turn, then wait for the turn, behind those that wait already.',
 }
 
 /** Adds every enum. */

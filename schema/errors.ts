@@ -1,5 +1,4 @@
 import { PothosValidationError } from '@pothos/core'
-import { GraphQLError } from 'graphql'
 import { isKernError, type KernError } from '../src/errors.ts'
 import type { Builder } from './builder.ts'
 import { type PublicCode, REFUSALS, type Objects, type Refusal, type RefusalName } from './models.ts'
@@ -33,39 +32,36 @@ export async function answer<Payload extends PayloadName>(
 
 function refusalOf({ refusals }: ResultUnion<PayloadName>, error: KernError): Refusal | null {
   const typename = refusals.find((name) => REFUSALS[name] === error.code)
+  if (typename !== 'LimitExceededError') return typename ? { typename, error } : null
+  const { limit } = error.details
   // Its limit is not null: without one the error is better thrown than filled up with a made-up number.
-  if (!typename || (typename === 'LimitExceededError' && error.details.limit === undefined)) return null
-  return { typename, error }
+  return limit === undefined ? null : { typename, error, limit }
+}
+
+/** What a client is told of an error. */
+export interface ClientError {
+  readonly message: string
+  readonly extensions: Readonly<Record<string, unknown>>
 }
 
 /**
- * What a client is told of an error: for a KernError, at whatever depth of causes GraphQL put it, one with the code in
- * `extensions.code` and the place in the document.
+ * What a client is told of an error that a resolver threw, with the code in `extensions.code`.
  *
  * @returns null for a fault of the server, which is not for clients' eyes
  */
-export function toGraphQLError(error: unknown): GraphQLError | null {
-  let cause: unknown = error
-  while (cause instanceof GraphQLError && cause.originalError) cause = cause.originalError
-  const place = error instanceof GraphQLError ? placeOf(error) : {}
-  if (cause instanceof PothosValidationError) {
-    return new GraphQLError(cause.message, { ...place, extensions: { code: 'INPUT_INVALID' } })
+export function forClients(error: unknown): ClientError | null {
+  if (error instanceof PothosValidationError) {
+    return { message: error.message, extensions: { code: 'INPUT_INVALID' } }
   }
-  if (!isKernError(cause) || cause.code === 'INTERNAL') return null
-  const { issues, limit, retryAfterMs } = cause.details
-  return new GraphQLError(cause.message, {
-    ...place,
-    extensions: {
-      code: cause.code,
-      ...(issues && { issues }),
-      ...(limit !== undefined && { limit }),
-      ...(retryAfterMs !== undefined && { retryAfterMs }),
-    },
-  })
-}
-
-function placeOf({ nodes, source, positions, path }: GraphQLError) {
-  return { nodes: nodes ?? null, source: source ?? null, positions: positions ?? null, path: path ?? null }
+  if (!isKernError(error) || error.code === 'INTERNAL') return null
+  const { issues, limit, retryAfterMs } = error.details
+  const extensions = {
+    code: error.code,
+    ...(issues && { issues }),
+    ...(limit !== undefined && { limit }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  }
+  return { message: error.message, extensions }
 }
 
 /** Adds a result union. Give its name as the type of the mutation, and the union to {@link answer}. */
@@ -156,7 +152,7 @@ function addLimitExceeded(builder: Builder): void {
     description: 'A stated limit was reached.',
     interfaces: ['Error'],
     fields: (t) => ({
-      limit: t.int({ description: 'The limit.', resolve: ({ error }) => error.details.limit ?? 0 }),
+      limit: t.int({ description: 'The limit.', resolve: ({ limit }) => limit }),
       retryAfterMs: t.int({
         nullable: true,
         description: 'When to try again, in milliseconds; null if waiting does not help.',

@@ -154,7 +154,9 @@ function addStepCompleted(builder: Builder): void {
         workflowId: t.arg.string({ description: 'The id of the workflow. Null: not by workflow.' }),
         after: t.arg.string({
           description:
-            'The cursor of an event: first what came after it. Not with `workflowId`, whose runs have no common order. ' +
+            'The cursor of an event: first what came after it. With `sessionId` runs stand in order of `number`: the ' +
+            'cursor of a QUEUED run leaves out what the runs before it still do. ' +
+            'Not with `workflowId`, whose runs have no common order. ' +
             'Null: from the first event of the run or session, or live for a workflow.',
         }),
       },

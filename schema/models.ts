@@ -57,9 +57,15 @@ export const REFUSALS = {
 export type RefusalName = keyof typeof REFUSALS
 
 /** An expected failure, as a member of a result union. */
-export interface Refusal {
-  readonly typename: RefusalName
+export type Refusal =
+  | { readonly typename: Exclude<RefusalName, 'LimitExceededError'>; readonly error: KernError }
+  | LimitRefusal
+
+/** A refusal for a limit that is known. */
+export interface LimitRefusal {
+  readonly typename: 'LimitExceededError'
   readonly error: KernError
+  readonly limit: number
 }
 
 /** What a mutation of a run answers with. */
@@ -172,7 +178,7 @@ export interface Objects {
   ForbiddenError: Refusal
   InputInvalidError: Refusal
   InputIssue: InputIssue
-  LimitExceededError: Refusal
+  LimitExceededError: LimitRefusal
   NotFoundError: Refusal
   Run: RunRecord
   RunConnection: CountedConnection<RunRecord>

@@ -59,7 +59,9 @@ function addRunType(builder: Builder): void {
       }),
       lastCursor: t.string({
         description:
-          'The cursor of the newest event as of this answer: subscribe with `after: lastCursor` and miss nothing.',
+          'The cursor of the newest event as of this answer: subscribe to the run `after` it and miss nothing. That of ' +
+          'a QUEUED run is a place in that run: a subscription to the session from there leaves out what the runs before ' +
+          'it still do.',
         resolve: ({ runId, lastSeq }) => encodeEventCursor({ runId, seq: lastSeq }),
       }),
     }),
@@ -69,11 +71,7 @@ function addRunType(builder: Builder): void {
 function addRunTimes(builder: Builder): void {
   builder.objectFields('Run', (t) => ({
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the run was accepted.' }),
-    startedAt: t.expose('startedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When the run began; null before.',
-    }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it began; null before.' }),
     completedAt: t.expose('completedAt', {
       type: 'DateTime',
       nullable: true,

@@ -10,7 +10,12 @@ export type DatabaseUrl =
 
 /** How Kern uses a Postgres server. */
 export interface PostgresSettings {
-  /** Connections at the same time. @default 10 */
+  /**
+   * Connections at the same time for everything but heartbeats and the journal of runs, which have two more: a process
+   * has up to `maxConnections + 2`.
+   *
+   * @default 10
+   */
   readonly maxConnections?: number | undefined
 }
 
@@ -43,6 +48,17 @@ export function postgres(url: string, { maxConnections = MAX_CONNECTIONS }: Post
     throw invalid('url', withoutPassword(url), 'postgres://user:password@host:port/database')
   }
   return Object.freeze({ kind: 'postgres', url, maxConnections: whole(1, 1_000)('maxConnections', maxConnections) })
+}
+
+/**
+ * The `db` of an author, who may not have the compiler's help.
+ *
+ * @throws KernError CONFIG_INVALID if it is not as `pglite`, `pglite.memory` and `postgres` make it
+ */
+export function checkedDatabase(db: unknown): DatabaseUrl {
+  const given = namedDatabase(db)
+  if (given) return given
+  throw invalid('db', withoutPassword(db), 'what pglite(folder), pglite.memory() or postgres(url) gives')
 }
 
 /* ------------------------------------------------------------------ settings */
@@ -200,20 +216,23 @@ function timeZone(name: string, value: unknown): string {
 
 function database(name: string, value: unknown): DatabaseUrl {
   const allowed = 'pglite:<folder>, pglite:memory, postgres://… or postgresql://…'
-  if (typeof value === 'object' && value !== null && 'kind' in value) {
-    if (value.kind === 'memory') return MEMORY
-    if (value.kind === 'pglite' && 'folder' in value && typeof value.folder === 'string') return pglite(value.folder)
-    if (value.kind === 'postgres' && 'url' in value && typeof value.url === 'string') {
-      const maxConnections =
-        'maxConnections' in value ? whole(1, 1_000)('maxConnections', value.maxConnections) : undefined
-      return postgres(value.url, { maxConnections })
-    }
-  }
+  const given = namedDatabase(value)
+  if (given) return given
   if (value === 'pglite:memory') return MEMORY
   const folder = typeof value === 'string' ? /^pglite:(.*[^\s].*)$/.exec(value)?.[1] : undefined
   if (folder !== undefined) return pglite(folder)
   if (typeof value === 'string' && /^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return postgres(value)
   throw invalid(name, withoutPassword(value), allowed)
+}
+
+/** By its shape: another copy of Kern may have made it. */
+function namedDatabase(value: unknown): DatabaseUrl | undefined {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined
+  if (value.kind === 'memory') return MEMORY
+  if (value.kind === 'pglite' && 'folder' in value && typeof value.folder === 'string') return pglite(value.folder)
+  if (value.kind !== 'postgres' || !('url' in value) || typeof value.url !== 'string') return undefined
+  const maxConnections = 'maxConnections' in value ? whole(1, 1_000)('maxConnections', value.maxConnections) : undefined
+  return postgres(value.url, { maxConnections })
 }
 
 function invalid(name: string, value: unknown, allowed: string): KernError {

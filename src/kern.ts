@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { type Clock, systemClock } from './clock.ts'
-import { DEFAULTS, type DatabaseUrl } from './config.ts'
+import { checkedDatabase, DEFAULTS, type DatabaseUrl } from './config.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import { assertMigrated } from './db/migrate.ts'
 import { createOwnership } from './dispatch/ownership.ts'
@@ -67,11 +67,11 @@ const DEFAULT_DRAIN_MS = 5_000
 /**
  * Opens the database, takes up what earlier processes left, and serves workflows. The one place that wires all parts.
  *
- * @throws KernError DEFINITION_INVALID, DATABASE_LOCKED, SCHEMA_OUTDATED, UNAVAILABLE
+ * @throws KernError CONFIG_INVALID, DEFINITION_INVALID, DATABASE_LOCKED, SCHEMA_OUTDATED, UNAVAILABLE
  */
 export async function createKern(options: KernOptions): Promise<Kern> {
   const workflows = createRegistry(options.workflows)
-  const database = await openDatabase(options.db)
+  const database = await openDatabase(checkedDatabase(options.db))
   try {
     if (database.kind === 'postgres') await assertMigrated(database)
     return await startOn(database, { ...options, workflows, release: () => database.close() })
@@ -129,16 +129,20 @@ interface Parts {
   readonly closing: AbortController
 }
 
-function wire(options: StartOptions, { db, kind }: Database): Parts {
+function wire(options: StartOptions, { db, reserved, kind }: Database): Parts {
   const { workflows, pace = {}, clock = systemClock, graceMs = DEFAULT_GRACE_MS } = options
   const log = options.log ?? createLog({ level: 'warn' })
   const limits = { ...DEFAULT_LIMITS, maxBytes: options.maxValueBytes ?? DEFAULT_LIMITS.maxBytes }
   const hub = createHub()
   const readerFor = createReaderFor(db)
-  const journal = createJournal({ db, advance: (sessionId) => advance(db, sessionId), sleep: (ms) => clock.sleep(ms) })
+  const journal = createJournal({
+    db: reserved,
+    advance: (sessionId) => advance(db, sessionId),
+    sleep: (ms) => clock.sleep(ms),
+  })
   const executor = createExecutor({ journal, readerFor, hub, clock, limits, graceMs, random: Math.random })
   const ownership = createOwnership({
-    db,
+    db: reserved,
     workerId: newId(),
     host: hostname(),
     pid: process.pid,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS, pglite, postgres, readConfig } from '../src/config.ts'
 import { type KernError, isKernError } from '../src/errors.ts'
+import { createKern } from '../src/kern.ts'
 
 function refusal(work: () => unknown): KernError {
   try {
@@ -129,4 +130,22 @@ describe('the name of a database', () => {
     expect(refusal(() => postgres('http://db')).message).toContain('url is "http://db"')
     expect(refusal(() => postgres('postgres://db', { maxConnections: 0 })).message).toContain('maxConnections is 0')
   })
+})
+
+test.each([
+  ['text', 'pglite', '"pglite"'],
+  ['a URL', 'postgres://anna:s3cret@db/kern', '@db/kern'],
+  ['nothing', undefined, 'undefined'],
+  ['an object of another kind', { kind: 'mysql', url: 'mysql://anna:s3cret@db' }, 'object'],
+])('a Kern is not made of a db that is %s', async (_what, db, shown) => {
+  // Authors without a compiler may give anything.
+  const making = createKern({ db: db as never, workflows: [] })
+  await expect(making).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(
+      /^db is .*: allowed is what pglite\(folder\), pglite\.memory\(\) or postgres\(url\)/,
+    ),
+  })
+  await expect(making).rejects.toThrow(shown)
+  await expect(making).rejects.not.toThrow('s3cret')
 })

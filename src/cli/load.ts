@@ -1,10 +1,13 @@
 import { readdir, stat } from 'node:fs/promises'
-import { extname, join, relative, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { extname, isAbsolute, join, relative, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { KernError, shown } from '../errors.ts'
 import type { HasDefinition } from '../workflow/definition.ts'
 
 const EXTENSIONS = ['.ts', '.mts', '.js', '.mjs']
+
+const STRIPPED =
+  'Node runs TypeScript by leaving out the types: it takes no enums, parameter properties, or namespaces with values'
 
 /**
  * Loads every workflow that the files export: by name, as default, or in an exported array. Of a folder the files at its
@@ -53,12 +56,43 @@ async function workflowsOf(file: string, folder: string): Promise<HasDefinition[
   try {
     exported = await import(pathToFileURL(file).href)
   } catch (cause) {
-    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : shown(cause)
+    const reason = cause instanceof Error ? explained(cause, file, folder) : shown(cause)
     throw invalid(`workflow file ${relative(folder, file)} could not be loaded: ${reason}`, cause)
   }
   return Object.values(exported)
     .flatMap((value) => (Array.isArray(value) ? value : [value]) as readonly unknown[]) // isArray gives any[]
     .filter(isWorkflow)
+}
+
+function explained(error: Error, file: string, folder: string): string {
+  const { path, line } = faultIn(error) ?? frameOf(error, file) ?? {}
+  const place = path === undefined ? '' : ` (${relative(folder, path)}:${line})`
+  const stripped = 'code' in error && error.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? `. ${STRIPPED}` : ''
+  return `${error.name}: ${error.message}${place}${stripped}`
+}
+
+interface Place {
+  readonly path: string
+  readonly line: string
+}
+
+/** Where a fault in the syntax of a file is: Node puts its place before the stack. */
+function faultIn({ name, stack = '' }: Error): Place | undefined {
+  const [, where = '', line = ''] = /^(.+):(\d+)\n/.exec(stack) ?? []
+  if (name !== 'SyntaxError' || line === '') return undefined
+  if (where.startsWith('file:')) return { path: fileURLToPath(where), line }
+  return isAbsolute(where) ? { path: where, line } : undefined
+}
+
+/** Where in a file an error came from; undefined if the file had no part in it. */
+function frameOf({ stack = '' }: Error, file: string): Place | undefined {
+  const frames = stack.split('\n').filter((text) => text.startsWith('    at '))
+  for (const name of [pathToFileURL(file).href, file]) {
+    const frame = frames.find((text) => text.includes(`${name}:`))
+    const line = frame && /^\d+/.exec(frame.slice(frame.indexOf(`${name}:`) + name.length + 1))?.[0]
+    if (line) return { path: file, line }
+  }
+  return undefined
 }
 
 /** By its shape and not its class: what a file imported may be another copy of Kern. */
@@ -70,7 +104,9 @@ function isWorkflow(value: unknown): value is HasDefinition {
 
 function nothingFound(paths: readonly string[], files: number): KernError {
   const where =
-    paths.length > 0 ? `in ${paths.map(shown).join(', ')} (${files} files)` : 'as no file or folder is given'
+    paths.length > 0
+      ? `in ${paths.map(shown).join(', ')} (${files} ${files === 1 ? 'file' : 'files'})`
+      : 'as no file or folder is given'
   return invalid(
     `no workflow found ${where}: name files that export one, such as ` +
       '`export const pipeline = new Workflow({ … })`, with --workflows or KERN_WORKFLOWS',

@@ -1,7 +1,13 @@
 #!/usr/bin/env node
-import { ignoreClosedOutput } from '../log.ts'
-import { runCli } from './program.ts'
+import { nodeRefusal } from './node.ts'
 
+const refusal = nodeRefusal(process.versions.node)
+if (refusal !== null) {
+  process.stderr.write(`kern: ${refusal}\n`)
+  process.exit(1)
+}
+// Not before: an older Node may fail to load them, with words that do not help.
+const [{ ignoreClosedOutput }, { runCli }] = await Promise.all([import('../log.ts'), import('./program.ts')])
 process.stdout.on('error', ignoreClosedOutput)
 process.stderr.on('error', ignoreClosedOutput)
 const exitCode = await runCli(process.argv.slice(2))

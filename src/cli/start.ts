@@ -1,10 +1,13 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { ConfigOverrides, KernConfig } from '../config.ts'
+import type { ConfigOverrides, DatabaseUrl, KernConfig } from '../config.ts'
 import { DEFAULTS, readConfig } from '../config.ts'
 import type { Kern } from '../kern.ts'
 import { createLog, isTerminal } from '../log.ts'
 import type { Log } from '../log.ts'
 import type { Server } from '../server/server.ts'
+import { reaching } from './database.ts'
 import { loadWorkflows } from './load.ts'
 import type { Terminal } from './terminal.ts'
 import { watchForStop } from './stop.ts'
@@ -46,12 +49,12 @@ async function serve(config: KernConfig, terminal: Terminal): Promise<number> {
   const readable = config.logFormat === 'pretty' || (config.logFormat === 'auto' && isTerminal(process.stdout))
   const stopped = watchForStop(log)
   const workflows = await loadWorkflows(config.workflows)
-  const opening = 'Opening the database; the first start of an embedded one takes some seconds'
+  const opening = openingText(config.databaseUrl)
   if (readable) terminal.out(`${opening} …\n`)
   else log.info({}, opening)
   const { createKern } = await import('../kern.ts')
-  const { concurrency, timeZone } = config
-  await using kern = await createKern({ db: config.databaseUrl, workflows, concurrency, timeZone, log })
+  const { databaseUrl: db, concurrency, timeZone } = config
+  await using kern = await reaching(db, () => createKern({ db, workflows, concurrency, timeZone, log }))
   await using server = await startServer(kern, config, log)
   const started = startedFacts(kern, server)
   if (readable) terminal.out(startedText(started))
@@ -62,6 +65,12 @@ async function serve(config: KernConfig, terminal: Terminal): Promise<number> {
   await kern.close()
   log.info({}, 'Kern has stopped')
   return exitCode
+}
+
+/** What is said before the database is opened: only to make the files of an embedded one takes long. */
+export function openingText(url: DatabaseUrl): string {
+  const isNew = url.kind === 'pglite' && !existsSync(join(url.folder, 'PG_VERSION'))
+  return isNew ? `Making an embedded database in ${url.folder}, which takes some seconds` : 'Opening the database'
 }
 
 async function startServer(kern: Kern, { host, port }: KernConfig, log: Log): Promise<Server> {

@@ -6,13 +6,23 @@ export interface Database extends AsyncDisposable {
   /** The database through Drizzle: statements and transactions of all parts share its connections. */
   readonly db: Db
   /**
+   * The same database on two connections of its own, for the engine only: heartbeats, and the journal of runs. However
+   * many readers hold all others, a healthy process can show that it lives, and its runs are not taken over. Embedded
+   * databases have one connection only: there it is `db`.
+   */
+  readonly reserved: Db
+  /**
    * Runs `work` on a connection of its own, without the deadline that statements otherwise have: for migrations and
-   * whatever else takes long. Embedded databases have one connection only, and share it.
+   * whatever else takes long. Embedded databases have one connection only, and share it: whoever else waits for it has
+   * a deadline as ever.
    */
   dedicated<T>(work: (db: Db) => Promise<T>): Promise<T>
   /** Where the database is, for logs; without a password. */
   describe(): string
-  /** Ends all connections, after what is under way but at the latest after five seconds. May be called twice. */
+  /**
+   * Ends all connections, after what is under way but at the latest after five seconds. An embedded database that has
+   * not ended by then goes on until it can, and its folder stays locked as long. May be called twice.
+   */
   close(): Promise<void>
 }
 

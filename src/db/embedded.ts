@@ -58,26 +58,32 @@ function createEmbedded(client: PGlite, { folder, deadlineMs, release }: Parts):
   const session = new PgliteSession<Relations>(client, dialect, relations)
   limitWaiting(session, deadlineMs)
   const db = createDb(dialect, session)
+  const unlimited = createDb(dialect, new PgliteSession<Relations>(client, dialect, relations))
 
   let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
-    closing ??= closeClient(client).then(release)
+    closing ??= closeClient(client, release)
     return closing
   }
   return {
     kind: 'pglite',
     db,
-    dedicated: (work) => work(db),
+    reserved: db,
+    dedicated: (work) => work(unlimited),
     describe: () => (folder === null ? 'embedded database in memory' : `embedded database in ${folder}`),
     close,
     [Symbol.asyncDispose]: close,
   }
 }
 
-/** A transaction that is still open holds the one connection: closing does not wait for it longer than its time. */
-async function closeClient(client: PGlite): Promise<void> {
-  if (client.closed) return
-  await limited(client.close(), { ms: CLOSE_TIMEOUT_MS, what: 'closing the embedded database' }).catch(() => {})
+/**
+ * A transaction that is still open holds the one connection: closing does not wait for it longer than its time. The
+ * lock is not given back before the database has ended, as it may write until then; if it never does, the death of the
+ * process frees the folder.
+ */
+async function closeClient(client: PGlite, release: () => Promise<void>): Promise<void> {
+  const ended = client.closed ? release() : client.close().then(release)
+  await limited(ended, { ms: CLOSE_TIMEOUT_MS, what: 'closing the embedded database' }).catch(() => {})
 }
 
 /** One folder has one lock, whatever path leads to it. */

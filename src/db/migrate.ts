@@ -51,10 +51,14 @@ export async function assertMigrated(database: Database): Promise<void> {
   if (first !== undefined) {
     throw new KernError(
       'SCHEMA_OUTDATED',
-      `the schema of the ${database.describe()} is out of date: ${missing.length} migrations are missing, from ` +
+      `the schema of the ${database.describe()} is out of date: ${counted(missing)} missing, from ` +
         `${shown(first)} on. Run \`kern migrate\``,
     )
   }
+}
+
+function counted({ length }: readonly string[]): string {
+  return length === 1 ? '1 migration is' : `${length} migrations are`
 }
 
 /** The lock belongs to the connection, which this function has for itself, and is given back when that ends. */
@@ -89,7 +93,7 @@ function refuseNewer(unknown: readonly string[]): void {
   if (first === undefined) return
   throw new KernError(
     'SCHEMA_OUTDATED',
-    `the database has ${unknown.length} migrations that this version of Kern does not know, from ${shown(first)} on: a ` +
+    `the database has ${unknown.length} ${unknown.length === 1 ? 'migration' : 'migrations'} that this version of Kern does not know, from ${shown(first)} on: a ` +
       'newer version has migrated it. Start that version',
   )
 }

@@ -42,9 +42,68 @@ const CLOSE_TIMEOUT_MS = 5_000
 /** Servers and what stands before them leak a little for each connection, so none lives for ever. */
 const MAX_AGE_MS = 1_800_000
 
-interface Waiter {
-  readonly resolve: (connection: Connection) => void
-  readonly reject: (error: KernError) => void
+/** The connections that are open. */
+function createConnections(options: PoolOptions) {
+  const all = new Set<Connection>()
+  let emptied = (): void => {}
+
+  function drop(connection: Connection, timeoutS = 0): void {
+    connection.lost = true
+    if (!all.delete(connection)) return
+    void connection.client.end({ timeout: timeoutS }).catch(() => {})
+    if (all.size === 0) emptied()
+  }
+
+  return {
+    count: () => all.size,
+    open(): Connection {
+      const connection: Connection = {
+        // The callback runs when the connection ends, and so not before this statement.
+        client: createClient(options, () => {
+          connection.lost = true
+        }),
+        openedAt: performance.now(),
+        lost: false,
+      }
+      all.add(connection)
+      return connection
+    },
+    /** Ends a connection; what it is doing has `timeoutS` seconds to end before. May be called twice. */
+    drop,
+    /** Waits until all were dropped, and drops what is left after `ms`. */
+    async ended(ms: number): Promise<void> {
+      if (all.size === 0) return
+      const empty = new Promise<void>((resolve) => {
+        emptied = resolve
+      })
+      await limited(empty, { ms, what: 'closing the database' }).catch(() => {})
+      for (const connection of all) drop(connection)
+    },
+  }
+}
+
+/** Those who wait for a connection, first come, first served. */
+function createQueue({ maxConnections, deadlineMs }: PoolOptions) {
+  let waiters: PromiseWithResolvers<Connection>[] = []
+  return {
+    wait(): Promise<Connection> {
+      const waiter = Promise.withResolvers<Connection>()
+      const timer = setTimeout(() => {
+        waiters = waiters.filter((other) => other !== waiter)
+        const busy = `all ${maxConnections} connections to the database were in use`
+        waiter.reject(new KernError('UNAVAILABLE', `${busy} for ${deadlineMs} ms`))
+      }, deadlineMs)
+      waiters.push(waiter)
+      return waiter.promise.finally(() => clearTimeout(timer))
+    },
+    /** Who is next, and must be given a connection; undefined if nobody waits. */
+    next: () => waiters.shift(),
+    /** Sends everybody away. */
+    refuse(error: KernError): void {
+      for (const waiter of waiters) waiter.reject(error)
+      waiters = []
+    },
+  }
 }
 
 /**
@@ -54,87 +113,39 @@ interface Waiter {
  */
 export function createPool(options: PoolOptions): Pool {
   const { maxConnections, deadlineMs } = options
-  const all = new Set<Connection>()
+  const connections = createConnections(options)
+  const queue = createQueue(options)
   let idle: Connection[] = []
-  let waiters: Waiter[] = []
   let closing: Promise<void> | undefined
-  let emptied = (): void => {}
-
-  function open(): Connection {
-    const connection: Connection = {
-      // The callback runs when the connection ends, and so not before this statement.
-      client: createClient(options, () => {
-        connection.lost = true
-      }),
-      openedAt: performance.now(),
-      lost: false,
-    }
-    all.add(connection)
-    return connection
-  }
-
-  function drop(connection: Connection, timeout: number): void {
-    connection.lost = true
-    if (!all.delete(connection)) return
-    void connection.client.end({ timeout }).catch(() => {})
-    if (all.size === 0) emptied()
-  }
-
-  /** What one dead connection shows is likely true of those that slept beside it. */
-  function expire(connection: Connection): void {
-    drop(connection, 0)
-    for (const other of idle) drop(other, 0)
-    idle = []
-  }
 
   function acquire(): Promise<Connection> {
-    if (closing) return Promise.reject(new KernError('UNAVAILABLE', 'the database was closed'))
+    if (closing) return Promise.reject(closed())
     for (let found = idle.pop(); found; found = idle.pop()) {
       if (!found.lost) return Promise.resolve(found)
-      drop(found, 0)
+      connections.drop(found)
     }
-    return all.size < maxConnections ? Promise.resolve(open()) : wait()
-  }
-
-  function wait(): Promise<Connection> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiters = waiters.filter((other) => other !== waiter)
-        const busy = `all ${maxConnections} connections to the database were in use`
-        reject(new KernError('UNAVAILABLE', `${busy} for ${deadlineMs} ms`))
-      }, deadlineMs)
-      const waiter: Waiter = {
-        resolve: (connection) => {
-          clearTimeout(timer)
-          resolve(connection)
-        },
-        reject: (error) => {
-          clearTimeout(timer)
-          reject(error)
-        },
-      }
-      waiters.push(waiter)
-    })
+    return connections.count() < maxConnections ? Promise.resolve(connections.open()) : queue.wait()
   }
 
   function release(connection: Connection): void {
     const old = performance.now() - connection.openedAt > MAX_AGE_MS
-    if (connection.lost || old || closing) drop(connection, CLOSE_TIMEOUT_MS / 1_000)
+    if (connection.lost || old || closing) connections.drop(connection, CLOSE_TIMEOUT_MS / 1_000)
     if (closing) return
-    const next = waiters.shift()
-    if (next) next.resolve(connection.lost ? open() : connection)
+    const next = queue.next()
+    if (next) next.resolve(connection.lost ? connections.open() : connection)
     else if (!connection.lost) idle.push(connection)
   }
 
+  /** What one dead connection shows is likely true of those that slept beside it. */
+  function expire(connection: Connection): void {
+    for (const dead of [connection, ...idle]) connections.drop(dead)
+    idle = []
+  }
+
   async function close(): Promise<void> {
-    for (const waiter of waiters) waiter.reject(new KernError('UNAVAILABLE', 'the database was closed'))
-    for (const connection of idle) drop(connection, CLOSE_TIMEOUT_MS / 1_000)
-    if (all.size === 0) return
-    const empty = new Promise<void>((resolve) => {
-      emptied = resolve
-    })
-    await limited(empty, { ms: CLOSE_TIMEOUT_MS, what: 'closing the database' }).catch(() => {})
-    for (const connection of all) drop(connection, 0)
+    queue.refuse(closed())
+    for (const connection of idle) connections.drop(connection, CLOSE_TIMEOUT_MS / 1_000)
+    await connections.ended(CLOSE_TIMEOUT_MS)
   }
 
   return {
@@ -155,6 +166,8 @@ export function createPool(options: PoolOptions): Pool {
     },
   }
 }
+
+const closed = () => new KernError('UNAVAILABLE', 'the database was closed')
 
 const asText = (value: string): string => value
 const timeText = (value: unknown): unknown => (value instanceof Date ? value.toISOString() : value)

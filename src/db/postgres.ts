@@ -19,13 +19,20 @@ import { createDb, createDialect, type Db, type RawResult, type Tx } from './ses
 /** Longer than any migration, shorter than for ever. */
 const DEDICATED_DEADLINE_MS = 600_000
 
-/** Opens a pool of connections to a Postgres server. Connects when first asked for something. */
+/** One for the journal, which writes one batch at a time, and one for heartbeats. */
+const RESERVED_CONNECTIONS = 2
+
+/** Opens the pools of connections to a Postgres server. Connects when first asked for something. */
 export function openPostgres(options: PoolOptions): Database {
   const pool = createPool(options)
-  const close = () => pool.close()
+  const reserved = createPool({ ...options, maxConnections: RESERVED_CONNECTIONS })
+  const close = async () => {
+    await Promise.all([pool.close(), reserved.close()])
+  }
   return {
     kind: 'postgres',
     db: databaseOn(pool),
+    reserved: databaseOn(reserved),
     dedicated: (work) => dedicated(options, work),
     describe: () => pool.describe(),
     close,

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { KernError } from '../errors.ts'
+import { isKernError, KernError } from '../errors.ts'
 import { jsonEquals, type ValueLimits } from '../json.ts'
 import { SYSTEM_VIEWER } from '../viewer.ts'
 import type { WorkflowDefinition, WorkflowNode } from '../workflow/definition.ts'
@@ -140,6 +140,7 @@ async function begin(deps: ExecutorDeps, { taken, definition, control, recorder 
     throw error
   })
   if (change) recorder.note(change)
+  const unread = new WeakSet<KernError>()
   return {
     run,
     definition,
@@ -152,7 +153,15 @@ async function begin(deps: ExecutorDeps, { taken, definition, control, recorder 
     draining: control.draining,
     runInput,
     historyRuns,
-    readHistory: (count) => reader.completedRuns(run.sessionId, run.number, count),
+    readHistory: async (count) => {
+      try {
+        return await reader.completedRuns(run.sessionId, run.number, count)
+      } catch (error) {
+        if (isKernError(error, 'UNAVAILABLE')) unread.add(error)
+        throw error
+      }
+    },
+    unread,
     steps: byPath(taken),
     state,
     position: taken.steps.length,

@@ -92,6 +92,10 @@ export function openAttempt(execution: Execution, scope: AttemptScope): OpenAtte
     outputOf<Output>(step: unknown): Output {
       const output = recordedOutput(execution, step)
       if (output === undefined) {
+        const { nodes, id } = execution.definition
+        if (!nodes.some(({ node }) => node === step)) {
+          throw new KernError('NOT_FOUND', `step ${nameOf(step)} is no part of workflow "${id}"`)
+        }
         throw new KernError('NOT_FOUND', `step ${nameOf(step)} has no output in run ${run.runId} before step "${path}"`)
       }
       // The caller's type is that of the step's own definition, whose output was checked before it was recorded.

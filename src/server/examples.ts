@@ -23,6 +23,25 @@ query ListWorkflows {
 }
 `
 
+const WATCH_STEPS = `# Start this, then run the workflow (the next tab) in a second
+# window: every step appears here when it is done.
+subscription WatchSteps($workflowId: String!) {
+  stepCompleted(workflowId: $workflowId) {
+    seq
+    at
+    run {
+      runId
+      status
+    }
+    step {
+      path
+      outputPreview
+      durationMs
+    }
+  }
+}
+`
+
 const RUN_WORKFLOW = `# Starts a run and waits for its end, ten seconds at most.
 # The same sessionId again is the next run of the session.
 mutation RunWorkflow($input: RunWorkflowInput!) {
@@ -47,25 +66,6 @@ mutation RunWorkflow($input: RunWorkflowInput!) {
     ... on Error {
       code
       message
-    }
-  }
-}
-`
-
-const WATCH_STEPS = `# Start this, then run the workflow in a second window:
-# every step appears here when it is done.
-subscription WatchSteps($workflowId: String!) {
-  stepCompleted(workflowId: $workflowId) {
-    seq
-    at
-    run {
-      runId
-      status
-    }
-    step {
-      path
-      outputPreview
-      durationMs
     }
   }
 }
@@ -113,14 +113,18 @@ query ReadSession($sessionId: String!) {
 
 const SESSION_ID = 'my-first-session'
 
-/** The operations that a first visit begins with, made for this workflow: they can be executed as they stand. */
-export function exampleTabs(workflow: WorkflowDefinition | undefined): ExampleTab[] {
+/**
+ * The operations that a first visit begins with: they can be executed as they stand. They are made for the workflow that
+ * has most to watch: the one with most steps, by id the first of several such.
+ */
+export function exampleTabs(workflows: readonly WorkflowDefinition[]): ExampleTab[] {
+  const [workflow] = workflows.toSorted((a, b) => b.nodes.length - a.nodes.length || (a.id < b.id ? -1 : 1))
   const workflowId = workflow?.id ?? ''
   const input = { workflowId, sessionId: SESSION_ID, input: exampleInput(workflow), waitMs: 10_000 }
   return [
     { query: LIST_WORKFLOWS },
-    { query: RUN_WORKFLOW, variables: shown({ input }) },
     { query: WATCH_STEPS, variables: shown({ workflowId }) },
+    { query: RUN_WORKFLOW, variables: shown({ input }) },
     { query: NAME_SESSION, variables: shown({ input: { sessionId: SESSION_ID, autogenerate: true } }) },
     { query: READ_SESSION, variables: shown({ sessionId: SESSION_ID }) },
   ]

@@ -6,6 +6,7 @@ import type { Plugin, YogaServerInstance } from 'graphql-yoga'
 import type { KernContext } from '../../schema/context.ts'
 import { shown } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { useDepthLimit } from './depth.ts'
 import type { Mask, Operation } from './mask.ts'
 
 /** The path of GraphQL: of queries, of subscriptions over both transports, and of GraphiQL. */
@@ -15,6 +16,8 @@ export const GRAPHQL_PATH = '/graphql'
 export interface HttpExchange {
   readonly req: IncomingMessage
   readonly res: ServerResponse
+  /** Aborts when the client goes away or the server stops: a subscription ends then. */
+  readonly over: AbortSignal
 }
 
 export type GraphQLHandler = YogaServerInstance<HttpExchange, KernContext>
@@ -49,11 +52,11 @@ export function createGraphQL(parts: GraphQLParts): GraphQLHandler {
     logging: { debug: logged, info: logged, warn: logged, error: logged },
     // Yoga's own masking sees neither requests that it cannot read nor the name of the operation: the plugin does.
     maskedErrors: false,
-    plugins: [useMask(parts.mask)],
+    plugins: [useMask(parts.mask), useDepthLimit()],
   })
 }
 
-function useMask(mask: Mask): Plugin {
+function useMask(mask: Mask): Plugin<object, HttpExchange> {
   const operations = new WeakMap<Request, Operation>()
   return {
     onParams({ request, params }) {
@@ -66,17 +69,33 @@ function useMask(mask: Mask): Plugin {
       }
     },
     // Whatever is answered comes by here, also what failed before it was executed.
-    onResultProcess({ request, result, setResult }) {
+    onResultProcess({ request, result, setResult, serverContext: { over } }) {
       const masked = (one: ExecutionResult): ExecutionResult => mask.result(one, operations.get(request))
-      if (Symbol.asyncIterator in result) setResult(mapped(result, masked))
+      if (Symbol.asyncIterator in result) setResult(mapped(result, masked, over))
       else setResult(Array.isArray(result) ? result.map(masked) : masked(result))
     },
   }
 }
 
-/** Not a generator: `return` of a generator waits for its pending `next`, which may be waiting for an event. */
-function mapped<Item>(source: AsyncIterable<Item>, map: (item: Item) => Item): AsyncIterableIterator<Item> {
+/**
+ * Not a generator: `return` of a generator waits for its pending `next`, which may be waiting for an event. Yoga's stream
+ * waits so too, until its next ping: the source is therefore released as soon as the stream is over.
+ */
+function mapped<Item>(
+  source: AsyncIterable<Item>,
+  map: (item: Item) => Item,
+  over: AbortSignal,
+): AsyncIterableIterator<Item> {
   const iterator = source[Symbol.asyncIterator]()
+  let released: Promise<unknown> | undefined
+  const release = async (): Promise<void> => {
+    released ??= Promise.resolve(iterator.return?.())
+    await released
+  }
+  // If it fails, Yoga is told, which releases it too.
+  const end = (): void => void release().catch(() => {})
+  if (over.aborted) end()
+  else over.addEventListener('abort', end, { once: true })
   return {
     [Symbol.asyncIterator]() {
       return this
@@ -86,7 +105,7 @@ function mapped<Item>(source: AsyncIterable<Item>, map: (item: Item) => Item): A
       return step.done ? step : { done: false, value: map(step.value) }
     },
     async return() {
-      await iterator.return?.()
+      await release()
       return { done: true, value: undefined }
     },
   }

@@ -5,10 +5,13 @@ import type { Log } from '../log.ts'
 import type { GraphiQLPage } from './graphiql.ts'
 import { GRAPHQL_PATH } from './graphql.ts'
 import type { GraphQLHandler } from './graphql.ts'
+import type { HostCheck } from './host.ts'
+import { type Refusal, refusalBody } from './refusal.ts'
 
 export interface HttpParts {
   readonly graphql: GraphQLHandler
   readonly graphiql: GraphiQLPage
+  readonly checkHost: HostCheck
   /** Whether the database answers, and soon. */
   readonly healthy: () => Promise<boolean>
   readonly log: Log
@@ -37,6 +40,8 @@ export function createHttpHandler(parts: HttpParts): HttpHandler {
 }
 
 async function route(parts: HttpParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const refusal = parts.checkHost(req)
+  if (refusal) return refuse(res, refusal)
   const reading = req.method === 'GET' || req.method === 'HEAD'
   switch (pathOf(req)) {
     case GRAPHQL_PATH:
@@ -80,9 +85,8 @@ function refuseMethod(res: ServerResponse): void {
   sendJson(res, 405, { code: 'BAD_REQUEST', message: 'Only GET and HEAD are allowed here' })
 }
 
-/** An error as a GraphQL client expects it. */
-function refuse(res: ServerResponse, status: number, message: string): void {
-  sendJson(res, status, { errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] })
+function refuse(res: ServerResponse, refusal: Refusal): void {
+  sendJson(res, refusal.status, refusalBody(refusal))
 }
 
 function sendJson(res: ServerResponse, status: number, body: object): void {
@@ -97,12 +101,25 @@ async function answerGraphQL(parts: HttpParts, req: IncomingMessage, res: Server
   const mediaType = req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
   // Forms and plain text can be sent by any page of any origin without asking this server first.
   if (req.method === 'POST' && !JSON_TYPES.has(mediaType)) {
-    return refuse(res, 415, `The content type is ${shown(mediaType)}: allowed is application/json`)
+    const message = `The content type is ${shown(mediaType)}: allowed is application/json`
+    return refuse(res, { status: 415, code: 'BAD_REQUEST', message })
   }
-  if (!withoutMultipart(req))
-    return refuse(res, 406, 'Answers are application/graphql-response+json, application/json, or text/event-stream')
-  const response = await parts.graphql.handleNodeRequestAndResponse(req, res, { req, res })
-  await sendResponse(response, res, parts.stopping)
+  if (!withoutMultipart(req)) {
+    const message = 'Answers are application/graphql-response+json, application/json, or text/event-stream'
+    return refuse(res, { status: 406, code: 'BAD_REQUEST', message })
+  }
+  const over = new AbortController()
+  const end = (): void => over.abort()
+  res.once('close', end)
+  parts.stopping.addEventListener('abort', end, { once: true })
+  if (parts.stopping.aborted || res.destroyed) end()
+  try {
+    const response = await parts.graphql.handleNodeRequestAndResponse(req, res, { req, res, over: over.signal })
+    await sendResponse(response, res, over.signal)
+  } finally {
+    res.off('close', end)
+    parts.stopping.removeEventListener('abort', end)
+  }
 }
 
 /** Takes multipart answers out of what the client accepts. False if it accepts nothing else. */
@@ -114,14 +131,14 @@ function withoutMultipart(req: IncomingMessage): boolean {
   return others.length > 0
 }
 
-async function sendResponse(response: Response, res: ServerResponse, stopping: AbortSignal): Promise<void> {
+async function sendResponse(response: Response, res: ServerResponse, over: AbortSignal): Promise<void> {
   if (res.destroyed) return
   res.statusCode = response.status
   response.headers.forEach((value, name) => res.setHeader(name, value))
   // The rest of a body that was too large is not worth reading.
   if (response.status === 413) res.setHeader('Connection', 'close')
   const streamed = response.headers.get('content-type')?.startsWith('text/event-stream') === true
-  if (streamed && response.body) return stream(response.body, res, stopping)
+  if (streamed && response.body) return stream(response.body, res, over)
   const text = await response.text()
   res.setHeader('Content-Length', Buffer.byteLength(text))
   res.end(text)
@@ -130,27 +147,24 @@ async function sendResponse(response: Response, res: ServerResponse, stopping: A
 /**
  * Sends a stream until it ends, the client goes away or the server stops; then whatever feeds it is released. A stream
  * that is cut off by the stop ends without the event `complete`, so that clients come back instead of taking it as whole.
+ *
+ * A read that waits ends when the stream is over, as its source does. It must not be raced against a promise that lives
+ * as long as the stream: that would keep every part until the end.
  */
-async function stream(body: ReadableStream<Uint8Array>, res: ServerResponse, stopping: AbortSignal): Promise<void> {
+async function stream(body: ReadableStream<Uint8Array>, res: ServerResponse, over: AbortSignal): Promise<void> {
   // Proxies hold streams back unless they are told not to.
   res.setHeader('X-Accel-Buffering', 'no')
   res.flushHeaders()
-  const over = new AbortController()
-  const end = (): void => over.abort()
-  const aborted = once(over.signal, 'abort')
-  res.once('close', end)
-  stopping.addEventListener('abort', end, { once: true })
-  if (stopping.aborted || res.destroyed) end()
   const reader = body.getReader()
   try {
-    while (!over.signal.aborted) {
-      const part = await Promise.race([reader.read(), aborted])
-      if (Array.isArray(part) || part.done) break
-      if (!res.write(part.value))
-        await Promise.race([once(res, 'drain', { signal: over.signal }), aborted]).catch(() => {})
+    while (!over.aborted) {
+      const part = await reader.read()
+      // What comes after the stop may be `complete`.
+      if (part.done || over.aborted) break
+      // It rejects when the stream is over, and if the client went away.
+      if (!res.write(part.value)) await once(res, 'drain', { signal: over }).catch(() => {})
     }
   } finally {
-    stopping.removeEventListener('abort', end)
     res.end()
     await reader.cancel()
   }

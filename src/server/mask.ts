@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { getOperationAST, GraphQLError, parse } from 'graphql'
 import type { ExecutionResult } from 'graphql'
-import { toGraphQLError } from '../../schema/errors.ts'
+import { forClients } from '../../schema/errors.ts'
 import type { Log } from '../log.ts'
 
 /** What a client asked for, as far as it could be read. */
@@ -48,7 +48,7 @@ function expected(error: unknown, operation: Operation | undefined): GraphQLErro
     const message = 'The document or its variables are nested too deep: allowed are some hundred levels'
     return placed(error, message, { code: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400, spec: true } })
   }
-  const known = toGraphQLError(root)
+  const known = forClients(root)
   if (known) return placed(error, known.message, withStatus(error, known.extensions))
   if (error instanceof GraphQLError && root instanceof GraphQLError) {
     const { originalError: _, unexpected, ...extensions } = error.extensions

@@ -1,21 +1,29 @@
 import { createServer as createHttpServer } from 'node:http'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { GraphQLSchema } from 'graphql'
-import { KernError } from '../errors.ts'
+import { KernError, shown } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createContext } from './context.ts'
 import type { ServerParts } from './context.ts'
 import { createGraphiQL } from './graphiql.ts'
 import { createGraphQL, GRAPHQL_PATH } from './graphql.ts'
+import { createHostCheck, hostOf } from './host.ts'
+import type { HostCheck } from './host.ts'
 import { createHttpHandler } from './http.ts'
 import { createMask } from './mask.ts'
+import type { Refusal } from './refusal.ts'
 import { createSockets, refuseUpgrade } from './sockets.ts'
 import { within } from './within.ts'
 
 export interface ServerOptions {
   /** The port; 0 for any that is free. @default 4000 */
   readonly port?: number
-  /** The address to listen on. @default '127.0.0.1' */
+  /**
+   * The address to listen on. On a loopback address only requests to `localhost`, `127.0.0.1`, `[::1]` and the address
+   * itself are answered.
+   *
+   * @default '127.0.0.1'
+   */
   readonly host?: string
   /** Origins, such as `https://example.com`, whose pages may call besides the server's own. @default [] */
   readonly allowedOrigins?: readonly string[]
@@ -80,7 +88,8 @@ export function createServer({ parts, schema, log, options }: ServerDeps): Serve
   })
   const graphiql = createGraphiQL(parts.workflows)
   const healthy = (): Promise<boolean> => answers(parts.health)
-  const handle = createHttpHandler({ graphql, graphiql, healthy, log, stopping: stopping.signal })
+  const checkHost = createHostCheck(settings.host)
+  const handle = createHttpHandler({ graphql, graphiql, checkHost, healthy, log, stopping: stopping.signal })
   const sockets = createSockets({ graphql, mask, log, limits: settings })
   // Both times are for what a client sends; an answer, such as a stream of events, may take as long as it likes.
   const times = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 }
@@ -90,7 +99,7 @@ export function createServer({ parts, schema, log, options }: ServerDeps): Serve
     void handle(req, res)
   })
   server.on('upgrade', (req, socket, head) => {
-    const refusal = refusalOf(req, settings.allowedOrigins, stopping.signal)
+    const refusal = refusalOf(req, { checkHost, allowedOrigins: settings.allowedOrigins, stopping: stopping.signal })
     if (refusal === null) sockets.accept(req, socket, head)
     else refuseUpgrade(socket, refusal)
   })
@@ -129,15 +138,29 @@ async function answers(health: () => Promise<boolean>): Promise<boolean> {
   }
 }
 
-/** The status to refuse a WebSocket with; null to accept it. */
-function refusalOf(req: IncomingMessage, allowedOrigins: readonly string[], stopping: AbortSignal): number | null {
-  if (stopping.aborted) return 503
-  if ((req.url ?? '').split('?', 1)[0] !== GRAPHQL_PATH) return 404
+interface UpgradeRules {
+  readonly checkHost: HostCheck
+  readonly allowedOrigins: readonly string[]
+  readonly stopping: AbortSignal
+}
+
+/** Why a request may not become a WebSocket; null if it may. */
+function refusalOf(req: IncomingMessage, { checkHost, allowedOrigins, stopping }: UpgradeRules): Refusal | null {
+  if (stopping.aborted) return { status: 503, code: 'UNAVAILABLE', message: 'The server is stopping' }
+  const refusal = checkHost(req)
+  if (refusal) return refusal
+  const [path = ''] = (req.url ?? '').split('?', 1)
+  if (path !== GRAPHQL_PATH) {
+    const message = `There is nothing at ${shown(path)}: GraphQL is at ${GRAPHQL_PATH}`
+    return { status: 404, code: 'NOT_FOUND', message }
+  }
   // Browsers let any page open a WebSocket to any server and only tell the server which page it was. Other programs
   // send no origin.
-  const { origin, host } = req.headers
+  const { origin, host = '' } = req.headers
   if (origin === undefined || allowedOrigins.includes(origin)) return null
-  return URL.canParse(origin) && new URL(origin).host === host ? null : 403
+  if (URL.canParse(origin) && new URL(origin).host === host) return null
+  const message = `The origin is ${shown(origin)}: allowed are ${['that of this server', ...allowedOrigins].join(', ')}`
+  return { status: 403, code: 'FORBIDDEN', message }
 }
 
 interface Address {
@@ -149,7 +172,7 @@ function urlOf(server: HttpServer, { host, port }: Address): string {
   const address = server.address()
   const actual = typeof address === 'object' && address ? address.port : port
   const everywhere = host === '0.0.0.0' || host === '::'
-  const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  const name = everywhere ? 'localhost' : hostOf(host)
   return `http://${name}:${actual}`
 }
 

@@ -10,6 +10,7 @@ import type { WebSocket } from 'ws'
 import type { Log } from '../log.ts'
 import type { GraphQLHandler } from './graphql.ts'
 import type { Mask } from './mask.ts'
+import { type Refusal, refusalBody } from './refusal.ts'
 import { within } from './within.ts'
 
 export interface SocketParts {
@@ -74,9 +75,16 @@ export function createSockets({ graphql, mask, log, limits }: SocketParts): Sock
 }
 
 /** Answers a request to become a WebSocket with an HTTP error. */
-export function refuseUpgrade(socket: Duplex, status: number): void {
+export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+  const body = JSON.stringify(refusalBody(refusal))
+  const head = [
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
+    'Connection: close',
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ]
   socket.on('error', () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
 function attach(protocol: ProtocolServer, socket: WebSocket, log: Log): void {

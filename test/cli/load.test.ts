@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { loadWorkflows } from '../../src/cli/load.ts'
 import { isKernError } from '../../src/errors.ts'
@@ -31,6 +33,18 @@ async function refusal(files: Record<string, string>, paths: readonly string[]):
     if (!isKernError(error, 'CONFIG_INVALID')) throw error
     return error.message
   }
+}
+
+const LOAD = join(import.meta.dirname, '..', '..', 'src', 'cli', 'load.ts')
+
+/** In a process of its own: vitest reads TypeScript by another compiler, and finds other faults than Node. */
+async function refusalByNode(files: Record<string, string>): Promise<string> {
+  await using folder = await folderOf(files)
+  const script = `
+    import { loadWorkflows } from ${JSON.stringify(LOAD)}
+    await loadWorkflows(['.']).then(() => console.log('loaded'), ({ message }) => console.log(message))`
+  const args = ['--input-type=module', '--eval', script]
+  return (await promisify(execFile)(process.execPath, args, { cwd: folder.path })).stdout
 }
 
 test('every workflow that a file exports is loaded: by name, as default, and in arrays', async () => {
@@ -76,6 +90,28 @@ test('a file that fails to load is named with the reason', async () => {
   expect(message).toContain('TypeError: the key is missing')
 })
 
+test.each([
+  ['a fault in the syntax', { 'bad.ts': 'const a = 1\nconst b = {\n  c: 1\n  d: 2 }' }, '(bad.ts:4)'],
+  [
+    'one in a file that it imports',
+    { 'a.ts': `import './in/b.ts'`, 'in/b.ts': '\nlet = = 1' },
+    `(${join('in', 'b.ts')}:2)`,
+  ],
+  ['an import of what is not there', { 'a.mjs': `\nimport { nope } from 'node:fs'` }, '(a.mjs:2)'],
+  ['an error that it throws', { 'a.mjs': '\n\nthrow new TypeError("oh:1")' }, 'TypeError: oh:1 (a.mjs:3)'],
+])('a file that fails to load is named with the line: %s', async (_what, files: Record<string, string>, place) => {
+  expect(await refusalByNode(files)).toContain(place)
+})
+
+test.each([
+  ['an enum', 'export enum Colour { Red }'],
+  ['a parameter property', 'export class Point { constructor(readonly x: number) {} }'],
+  ['a namespace', 'export namespace Names { export const one = 1 }'],
+])('TypeScript that is more than types is refused with what Node does not take: %s', async (_what, text) => {
+  const message = await refusalByNode({ 'flow.ts': `const a = 1\n${text}` })
+  expect(message).toContain('(flow.ts:2). Node runs TypeScript by leaving out the types: it takes no enums')
+})
+
 test('a path that does not exist is named', async () => {
   expect(await refusal({}, ['nowhere'])).toContain('workflows is "nowhere", which does not exist')
 })
@@ -92,4 +128,9 @@ test.each([
   ['no path', {}, []],
 ])('no workflow at all is refused: %s', async (_what, files: Record<string, string>, paths) => {
   expect(await refusal(files, paths)).toContain('no workflow found')
+})
+
+test('files without a workflow are counted', async () => {
+  expect(await refusal({ 'a.js': '' }, ['a.js'])).toContain('in "a.js" (1 file):')
+  expect(await refusal({ 'a.js': '', 'b.js': '' }, ['.'])).toContain('in "." (2 files):')
 })

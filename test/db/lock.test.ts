@@ -4,11 +4,13 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSyn
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pglite } from '../../src/config.ts'
 import { openDatabase } from '../../src/db/client.ts'
 import { acquireLock } from '../../src/db/lock.ts'
+import { transaction } from '../../src/db/transaction.ts'
 import type { KernError } from '../../src/errors.ts'
+import { createGate, PATIENCE } from '../support/kerns.ts'
 
 let root: string
 let folder: string
@@ -21,6 +23,7 @@ beforeEach(() => {
 })
 
 afterEach(() => {
+  vi.useRealTimers()
   for (const child of children) child.kill('SIGKILL')
   rmSync(root, { recursive: true, force: true })
 })
@@ -146,5 +149,21 @@ describe('an embedded database in a folder', () => {
     expect(again.describe()).toContain('alias/yet/there')
     await again.close()
     expect(readdirSync(join(root, 'not/yet'))).toEqual(['there'])
+  })
+
+  test('stays locked when it was closed but could not end, until it has ended', async () => {
+    const database = await openDatabase(pglite(folder), { migrate: false })
+    const gate = createGate()
+    const unended = transaction(database.db, () => gate.pass())
+    await gate.reached
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const closing = database.close()
+    await vi.advanceTimersByTimeAsync(5_000)
+    await closing
+    vi.useRealTimers()
+    await expect(acquireLock(folder)).rejects.toThrow(`process ${process.pid}`)
+    gate.open()
+    await unended
+    await expect.poll(() => existsSync(`${folder}.lock`), PATIENCE).toBe(false)
   })
 })

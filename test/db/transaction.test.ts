@@ -1,6 +1,7 @@
+import { openAsBlob } from 'node:fs'
 import { eq, sql } from 'drizzle-orm'
 import { beforeAll, beforeEach, expect, inject, test } from 'vitest'
-import { postgres } from '../../src/config.ts'
+import { pglite, postgres } from '../../src/config.ts'
 import { type Db, openDatabase, rows } from '../../src/db/client.ts'
 import { asKernError, databaseCode, isUnavailable, violatedConstraint } from '../../src/db/errors.ts'
 import { sessions, workers } from '../../src/db/tables.ts'
@@ -123,6 +124,21 @@ onEachDatabase((_name, open) => {
     })
     await expect(outside).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   })
+})
+
+test('what has the connection of an embedded database for itself may take longer than the deadline', async () => {
+  const image = await openAsBlob(inject('image'))
+  await using database = await openDatabase(pglite.memory(), { image, migrate: false, deadlineMs: 100 })
+  const long = database.dedicated((own) =>
+    transaction(own, async (tx) => {
+      await rows(tx, sql`select 1`)
+      // It has the same deadline, and began later: when it has failed, the time of the transaction is over too.
+      const outside: unknown = await rows(database.db, sql`select 1`).catch((error: unknown) => error)
+      expect(asKernError(outside)).toMatchObject({ code: 'UNAVAILABLE' })
+      return await rows(tx, sql`select 2 as two`)
+    }),
+  )
+  expect(await long).toEqual([{ two: 2 }])
 })
 
 test('a deadline drops what comes late, and hands through what comes in time', async () => {

@@ -21,7 +21,7 @@ let served: Served
 
 beforeAll(async () => {
   database = await openDatabase(pglite.memory(), { image: await openAsBlob(inject('image')), migrate: false })
-  // The examples are made for the first workflow.
+  // The examples are made for the workflow with most steps, by id the first of these two.
   const workflows = flows.workflows.filter(({ definition }) => ['pipeline', 'stages'].includes(definition.id))
   served = await serve(database, { workflows })
 })
@@ -40,7 +40,7 @@ const runPipeline = (topic: string) =>
 
 describe('the operations that GraphiQL opens with', () => {
   test('fit the schema, and do what they say when they are run as they stand, one after another', async () => {
-    const tabs = exampleTabs(served.kern.workflows.list()[0])
+    const tabs = exampleTabs(served.kern.workflows.list())
     const answers: unknown[] = []
     for (const { query, variables } of tabs) {
       expect(validate(createSchema(), parse(query))).toEqual([])
@@ -58,8 +58,8 @@ describe('the operations that GraphiQL opens with', () => {
     expect(JSON.stringify(answers)).not.toContain('"errors"')
     expect(answers).toMatchObject([
       { data: { workflows: [{ workflowId: 'pipeline' }, { workflowId: 'stages' }] } },
-      { data: { runWorkflow: { run: { status: 'COMPLETED' } } } },
       { data: { stepCompleted: { step: { path: 'research' } } } },
+      { data: { runWorkflow: { run: { status: 'COMPLETED' } } } },
       { data: { setSessionName: { session: { nameSource: 'GENERATED' } } } },
       { data: { session: { runCount: 1, historyContext: expect.any(String) } } },
     ])
@@ -109,9 +109,45 @@ describe.skipIf(chromium === null)('GraphiQL in Chromium', () => {
 
   test('shows the saved examples, each in a tab', async () => {
     const tabs = page.locator('.graphiql-tab')
-    await expect.poll(() => tabs.count()).toBe(exampleTabs(undefined).length)
+    await expect.poll(() => tabs.count()).toBe(exampleTabs([]).length)
     const titles = (await tabs.allInnerTexts()).map((title) => title.trim())
-    expect(titles).toEqual(['ListWorkflows', 'RunWorkflow', 'WatchSteps', 'NameSession', 'ReadSession'])
+    expect(titles).toEqual(['ListWorkflows', 'WatchSteps', 'RunWorkflow', 'NameSession', 'ReadSession'])
+  })
+
+  test('opens an example at the first click, and has the same tabs and the same one open after a reload', async () => {
+    // A context of its own is a browser that was never here.
+    const visit = await browser.newContext()
+    const fresh = await visit.newPage()
+    await fresh.goto(served.url)
+    const tabs = fresh.locator('.graphiql-tab')
+    const editor = fresh.locator('.graphiql-query-editor .view-lines').first()
+    await expect.poll(() => editor.innerText()).toContain('ListWorkflows')
+    await tabs.filter({ hasText: 'RunWorkflow' }).click()
+    await expect.poll(() => editor.innerText()).toContain('RunWorkflow')
+    const saved = async () =>
+      JSON.parse(String(await fresh.evaluate('localStorage.getItem("graphiql:tabState")'))) as unknown
+    const titles = await tabs.allInnerTexts()
+    expect(titles).toHaveLength(exampleTabs([]).length)
+    for (const open of ['RunWorkflow', 'ReadSession']) {
+      await tabs.filter({ hasText: open }).click()
+      await expect.poll(() => editor.innerText()).toContain(open)
+      // The page saves which tab is open a moment later.
+      await expect.poll(saved).toMatchObject({ activeTabIndex: titles.indexOf(open) })
+      await fresh.reload()
+      await expect.poll(() => editor.innerText()).toContain(open)
+      expect(await tabs.allInnerTexts()).toEqual(titles)
+    }
+    // An edited query is also in the address, where it stays when another tab is opened.
+    await editor.click()
+    await fresh.keyboard.press('Control+End')
+    await fresh.keyboard.insertText('# edited')
+    await expect.poll(() => decodeURIComponent(fresh.url())).toContain('edited')
+    await tabs.filter({ hasText: 'NameSession' }).click()
+    await expect.poll(saved).toMatchObject({ activeTabIndex: titles.indexOf('NameSession') })
+    await fresh.reload()
+    await expect.poll(() => editor.innerText()).toContain('NameSession')
+    expect(await tabs.allInnerTexts()).toEqual(titles)
+    await visit.close()
   })
 
   test('shows the documentation of the schema', async () => {

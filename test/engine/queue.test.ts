@@ -153,6 +153,24 @@ onEachDatabase((_name, open) => {
       expect(interrupted.completedAt?.getTime()).toBeLessThanOrEqual(second.startedAt?.getTime() ?? 0)
     })
 
+    test('INTERRUPT that is refused, since the session is of another workflow or user, cancels nothing', async () => {
+      const { workflow, gateOf } = gated('Interrupted by strangers')
+      const { workflow: other } = gated('Stranger')
+      const kern = await startKern(database, [workflow, other])
+      const sessionId = newId()
+      const running = kern.run(workflow, { sessionId, input: 'a', userId: 'ada' })
+      await gateOf('a').reached
+      const call = { sessionId, input: 'b', onBusy: 'INTERRUPT' } as const
+      const conflict = { code: 'CONFLICT', details: { sessionId } }
+      await expect(kern.run(other, { ...call, userId: 'ada' })).rejects.toMatchObject(conflict)
+      await expect(kern.run(workflow, { ...call, userId: 'bob' })).rejects.toMatchObject(conflict)
+      const [victim] = await runsOf(kern, sessionId)
+      expect(victim).toMatchObject({ status: 'RUNNING', cancelRequestedAt: null, cancelReason: null })
+      gateOf('a').open()
+      expect(await running).toMatchObject({ status: 'COMPLETED', output: 'a' })
+      expect(await runsOf(kern, sessionId)).toHaveLength(1)
+    })
+
     test('INTERRUPT in an idle session is a run like any other', async () => {
       const { workflow, gateOf } = gated('Idle')
       const kern = await startKern(database, [workflow])

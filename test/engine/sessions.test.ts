@@ -4,10 +4,12 @@ import { z } from 'zod'
 import { Workflow } from '../../src/author.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { Database } from '../../src/db/client.ts'
-import { runEvents, runPayloads, runs, stepResults } from '../../src/db/tables.ts'
+import { runEvents, runPayloads, runs, sessions, stepResults } from '../../src/db/tables.ts'
 import { isUuid, newId } from '../../src/ids.ts'
+import type { JsonObject } from '../../src/json.ts'
 import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { StepContext } from '../../src/workflow/context.ts'
+import type { Schema } from '../../src/workflow/definition.ts'
 import { step } from '../../src/workflow/step.ts'
 import { onEachDatabase } from '../support/databases.ts'
 import { createGate, startKern } from '../support/kerns.ts'
@@ -131,6 +133,50 @@ onEachDatabase((_name, open) => {
       const refused = both.find(({ status }) => status === 'rejected')
       expect(refused).toMatchObject({ reason: { code: 'CONFLICT', details: { sessionId } } })
       expect(await kern.getSession({ sessionId })).toMatchObject({ stateVersion: 1 })
+    })
+
+    test('without an expected version loses none of the patches that come at once', async () => {
+      const [gate, both] = [createGate(), Promise.withResolvers<void>()]
+      let asked = 0
+      const validate = async (value: unknown) => {
+        asked += 1
+        // Each patch was made from the same state when the first of them is stored.
+        if (asked === 2) both.resolve()
+        if (asked <= 2) await gate.pass()
+        return { value }
+      }
+      const state: Schema = { '~standard': { version: 1, vendor: 'test', validate } }
+      const workflow = new Workflow({ name: 'Patched at once', state, steps: [echo] })
+      const kern = await startKern(database, [plain, workflow])
+      const { sessionId } = await kern.commands.createSession(SYSTEM_VIEWER, {
+        workflowId: 'plain',
+        sessionId: newId(),
+      })
+      await database.db.update(sessions).set({ workflowId: workflow.id }).where(eq(sessions.sessionId, sessionId))
+      const patch = (statePatch: JsonObject) => kern.commands.updateSession(SYSTEM_VIEWER, { sessionId, statePatch })
+      const patches = [patch({ a: 1 }), patch({ b: 2 })]
+      await both.promise
+      gate.open()
+      await Promise.all(patches)
+      expect(await kern.getSession({ sessionId })).toMatchObject({ state: { a: 1, b: 2 }, stateVersion: 2 })
+      expect(asked).toBe(3)
+    })
+
+    test('asks the schema while no transaction is open, so that it may read the session itself', async () => {
+      let read: () => Promise<unknown> = async () => null
+      const seen: unknown[] = []
+      const validate = async (value: unknown) => {
+        seen.push(await read())
+        return { value }
+      }
+      const state: Schema = { '~standard': { version: 1, vendor: 'test', validate } }
+      const workflow = new Workflow({ name: 'Reads itself', state, steps: [echo] })
+      const kern = await startKern(database, [workflow])
+      const { sessionId } = await kern.commands.createSession(SYSTEM_VIEWER, { workflowId: workflow.id })
+      read = async () => (await kern.getSession({ sessionId }))?.stateVersion
+      const patched = await kern.commands.updateSession(SYSTEM_VIEWER, { sessionId, statePatch: { a: 1 } })
+      expect(patched).toMatchObject({ state: { a: 1 }, stateVersion: 1 })
+      expect(seen.at(-1)).toBe(0)
     })
 
     test('refuses a state that does not fit, and one that a run is using', async () => {

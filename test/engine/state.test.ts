@@ -7,7 +7,7 @@ import type { JsonObject } from '../../src/json.ts'
 import type { StepContext } from '../../src/workflow/context.ts'
 import { step } from '../../src/workflow/step.ts'
 import { onEachDatabase } from '../support/databases.ts'
-import { eventsOf, startKern } from '../support/kerns.ts'
+import { allRuns, eventsOf, startKern } from '../support/kerns.ts'
 
 /** A step that changes the state in one call after another, and returns the state that it was given. */
 const patching = (name: string, ...patches: readonly (JsonObject | ((state: JsonObject) => JsonObject))[]) =>
@@ -154,12 +154,30 @@ onEachDatabase((_name, open) => {
       })
 
     test('fails the run that starts with a state that does not fit, before any step', async () => {
+      const before = new Workflow({ name: 'Wrong start', steps: [step('counts', () => 1)] })
+      const first = await startKern(database, [before])
+      const { sessionId } = await first.run(before, { sessionState: { count: 'many' } })
+      await first.close()
       const workflow = counting('Wrong start')
       const kern = await startKern(database, [workflow])
-      const run = await kern.run(workflow, { sessionState: { count: 'many' } })
+      const run = await kern.run(workflow, { sessionId })
       expect(run).toMatchObject({ status: 'FAILED', error: { code: 'STATE_INVALID', stepPath: null }, stepCount: 0 })
       expect(run.error?.message).toContain('count')
-      expect(await kern.getSession(run)).toMatchObject({ state: {}, stateVersion: 0 })
+      expect(await kern.getSession(run)).toMatchObject({ state: { count: 'many' }, stateVersion: 1 })
+    })
+
+    test('refuses a run that is given a state that does not fit, and stores nothing of it', async () => {
+      const workflow = counting('Refused start')
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const start = (sessionState: JsonObject) => kern.run(workflow, { sessionId, sessionState })
+      const refusal = { code: 'INPUT_INVALID', details: { issues: [{ path: ['sessionState', 'count'] }] } }
+      await expect(start({ count: 'many' })).rejects.toMatchObject(refusal)
+      expect(await kern.getSession({ sessionId })).toBeNull()
+      expect(await allRuns(kern, { workflowId: workflow.id })).toEqual([])
+      await start({ count: 1 })
+      await expect(start({ count: 3 })).rejects.toMatchObject(refusal)
+      expect(await kern.getSession({ sessionId })).toMatchObject({ runCount: 1, state: { count: 2 } })
     })
 
     test('fails the step that would make it not fit, and leaves the state as it was', async () => {

@@ -1,6 +1,6 @@
-import { GraphQLError } from 'graphql'
+import { PothosValidationError } from '@pothos/core'
 import { describe, expect, test } from 'vitest'
-import { toGraphQLError } from '../../schema/errors.ts'
+import { forClients } from '../../schema/errors.ts'
 import { decodeGlobalId } from '../../schema/globalId.ts'
 import type { UpdateSessionRequest } from '../../src/engine/api.ts'
 import { KernError, type KernErrorCode, type KernErrorDetails } from '../../src/errors.ts'
@@ -108,29 +108,27 @@ describe('a mutation', () => {
 })
 
 describe('an error for clients', () => {
-  test('carries the code of the KernError and its place in the document', async () => {
-    const { errors } = await run(RUN_WORKFLOW, refusing('UNAVAILABLE', { retryAfterMs: 50 }))
-    const told = toGraphQLError(errors?.[0])
-    expect(told?.toJSON()).toEqual({
+  test('carries the code of the KernError, and what a client acts on', () => {
+    const details = { retryAfterMs: 50, limit: 5, runId: 'r1', cause: new Error('secret') }
+    expect(forClients(new KernError('LIMIT_EXCEEDED', 'why', details))).toEqual({
       message: 'why',
-      locations: [{ line: 2, column: 3 }],
-      path: ['runWorkflow'],
-      extensions: { code: 'UNAVAILABLE', retryAfterMs: 50 },
+      extensions: { code: 'LIMIT_EXCEEDED', retryAfterMs: 50, limit: 5 },
     })
-    expect(told?.originalError).toBeUndefined()
+    const issues = [{ path: ['a'], message: 'is missing' }]
+    expect(forClients(new KernError('INPUT_INVALID', 'why', { issues }))?.extensions).toEqual({
+      code: 'INPUT_INVALID',
+      issues,
+    })
   })
 
-  test('is found below several layers of GraphQL errors', () => {
-    const cause = new KernError('INPUT_INVALID', 'why', { issues: [{ path: [], message: 'why' }] })
-    const wrapped = new GraphQLError('b', { originalError: new GraphQLError('a', { originalError: cause }) })
-    expect(toGraphQLError(wrapped)?.extensions).toEqual({ code: 'INPUT_INVALID', issues: cause.details.issues })
-    expect(toGraphQLError(cause)?.message).toBe('why')
+  test('has a code also where the library of the schema refuses an argument', () => {
+    const error = new PothosValidationError('why')
+    expect(forClients(error)).toEqual({ message: 'why', extensions: { code: 'INPUT_INVALID' } })
   })
 
   test('is null for a fault of the server', () => {
-    expect(toGraphQLError(new KernError('INTERNAL', 'secret'))).toBeNull()
-    expect(toGraphQLError(new TypeError('secret'))).toBeNull()
-    expect(toGraphQLError(new GraphQLError('x', { originalError: new TypeError('secret') }))).toBeNull()
-    expect(toGraphQLError('secret')).toBeNull()
+    expect(forClients(new KernError('INTERNAL', 'secret'))).toBeNull()
+    expect(forClients(new TypeError('secret'))).toBeNull()
+    expect(forClients('secret')).toBeNull()
   })
 })

@@ -1,14 +1,23 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { createServer as createTcpServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createClient } from 'graphql-ws'
-import { describe, expect, test } from 'vitest'
-import { WebSocket } from 'ws'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { type ClientOptions, WebSocket } from 'ws'
 import { isKernError } from '../../src/errors.ts'
 import { post, socketUrl, startTiny, type Tiny } from './tiny.ts'
 
 const FOREVER = JSON.stringify({ query: 'subscription { forever }' })
+
+// Yoga pings streams every 12 seconds, and every 0.3 in tests; a ping ends waits that a server must end by itself.
+vi.setConfig({ testTimeout: 10_000 })
+beforeEach(() => {
+  vi.stubEnv('NODE_ENV', 'production')
+  return () => vi.unstubAllEnvs()
+})
 
 interface OpenSocket {
   readonly socket: WebSocket
@@ -103,6 +112,42 @@ describe('closing the server', () => {
   })
 })
 
+/** Opens a stream of events without end, of which nothing is read. */
+async function openUnread({ server }: Tiny): Promise<ClientRequest> {
+  const sent = request(`${server.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+  })
+  sent.on('error', () => {})
+  sent.end(JSON.stringify({ query: 'subscription { flood }' }))
+  const [response]: IncomingMessage[] = await once(sent, 'response')
+  response?.on('error', () => {})
+  return sent
+}
+
+describe('a client that does not read its stream of events', () => {
+  test('releases it by going away', async () => {
+    await using tiny = await startTiny()
+    const sent = await openUnread(tiny)
+    sent.destroy()
+    await tiny.floodReleased.opened
+  })
+
+  test('does not keep the server from closing', async () => {
+    await using tiny = await startTiny({ graceMs: 1 })
+    await openUnread(tiny)
+    await tiny.server.close()
+    await tiny.floodReleased.opened
+  })
+})
+
+test('a stream of events keeps nothing of what it has sent', async () => {
+  const file = fileURLToPath(new URL('./flood.child.ts', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', file])
+  // Ten thousand events of 1 KB each went through.
+  expect(Number(stdout)).toBeLessThan(3_000_000)
+})
+
 describe('a client that goes away', () => {
   test('releases its subscription over WebSocket, however it goes', async () => {
     await using tiny = await startTiny()
@@ -123,31 +168,50 @@ describe('a client that goes away', () => {
 })
 
 describe('a WebSocket is refused', () => {
-  async function refusal(tiny: Tiny, path: string, options: object = {}): Promise<unknown> {
-    const { promise, resolve } = Promise.withResolvers<unknown>()
+  /** The status and the error that a socket is refused with; null if it is accepted. */
+  async function refusal(tiny: Tiny, path: string, options: ClientOptions = {}): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     const socket = new WebSocket(tiny.server.url.replace('http', 'ws') + path, 'graphql-transport-ws', options)
-    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode))
-    socket.on('close', resolve)
+    socket.on('unexpected-response', (_request, response) => {
+      response.toArray().then((chunks) => {
+        const [{ message, extensions }] = JSON.parse(Buffer.concat(chunks).toString()).errors
+        resolve([response.statusCode, extensions.code, message])
+      }, reject)
+    })
     socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init' })))
-    socket.on('message', () => resolve('accepted'))
-    socket.on('error', () => {})
+    socket.on('message', () => resolve(null))
+    socket.on('error', reject)
     const outcome = await promise
+    socket.on('error', () => {})
     socket.terminate()
     return outcome
   }
 
   test('at any path but that of GraphQL', async () => {
     await using tiny = await startTiny()
-    expect(await refusal(tiny, '/other')).toBe(404)
+    const message = 'There is nothing at "/other": GraphQL is at /graphql'
+    expect(await refusal(tiny, '/other')).toEqual([404, 'NOT_FOUND', message])
   })
 
   test('for a page of another origin, unless it is named', async () => {
     await using tiny = await startTiny({ allowedOrigins: ['https://example.com'] })
-    expect(await refusal(tiny, '/graphql', { origin: 'https://evil.example' })).toBe(403)
-    expect(await refusal(tiny, '/graphql', { origin: 'null' })).toBe(403)
-    expect(await refusal(tiny, '/graphql', { origin: `${tiny.server.url}.evil.example` })).toBe(403)
-    expect(await refusal(tiny, '/graphql', { origin: 'https://example.com' })).toBe('accepted')
-    expect(await refusal(tiny, '/graphql', { origin: tiny.server.url })).toBe('accepted')
+    for (const origin of ['https://evil.example', 'null', `${tiny.server.url}.evil.example`]) {
+      const message = `The origin is "${origin}": allowed are that of this server, https://example.com`
+      expect(await refusal(tiny, '/graphql', { origin })).toEqual([403, 'FORBIDDEN', message])
+    }
+    expect(await refusal(tiny, '/graphql', { origin: 'https://example.com' })).toBeNull()
+    expect(await refusal(tiny, '/graphql', { origin: tiny.server.url })).toBeNull()
+  })
+
+  test('on a loopback address for every host that is another machine for others', async () => {
+    await using tiny = await startTiny()
+    // A page whose name was made to lead here is of the origin that its host says.
+    const page = { headers: { host: 'evil.example:4000' }, origin: 'http://evil.example:4000' }
+    const message = 'The host is "evil.example:4000": allowed are localhost, 127.0.0.1, [::1], with any port'
+    expect(await refusal(tiny, '/graphql', page)).toEqual([403, 'FORBIDDEN', message])
+    expect(await refusal(tiny, '/graphql', { headers: { host: 'localhost:1' } })).toBeNull()
+    await using open = await startTiny({ host: '0.0.0.0' })
+    expect(await refusal(open, '/graphql', page)).toBeNull()
   })
 
   test('that does not say hello in time, with 4408', async () => {

@@ -7,11 +7,11 @@ import { step } from '../../src/workflow/step.ts'
 import { defineWorkflow } from '../../src/workflow/workflow.ts'
 
 describe('the operations that GraphiQL opens with', () => {
-  test.each(exampleTabs(undefined))('fit the schema: $query', ({ query }) => {
+  test.each(exampleTabs([]))('fit the schema: $query', ({ query }) => {
     expect(validate(createSchema(), parse(query))).toEqual([])
   })
 
-  test('run the first workflow with an input that its schema accepts', () => {
+  test('run the workflow with an input that its schema accepts', () => {
     const input = z.object({
       topic: z.string().min(1),
       depth: z.int().min(2),
@@ -21,7 +21,7 @@ describe('the operations that GraphiQL opens with', () => {
       nested: z.object({ on: z.boolean(), lang: z.string().default('en') }),
     })
     const noop = step({ name: 'noop', run: () => null })
-    const tab = exampleTabs(defineWorkflow({ name: 'Example', input, steps: [noop] }))[1]
+    const tab = exampleTabs([defineWorkflow({ name: 'Example', input, steps: [noop] })])[2]
     const variables = JSON.parse(tab?.variables ?? '')
     expect(variables.input.workflowId).toBe('example')
     expect(input.safeParse(variables.input.input).success).toBe(true)
@@ -29,7 +29,17 @@ describe('the operations that GraphiQL opens with', () => {
 
   test('run a workflow without an input schema with null', () => {
     const noop = step({ name: 'noop', run: () => null })
-    const tab = exampleTabs(defineWorkflow({ name: 'Example', steps: [noop] }))[1]
+    const tab = exampleTabs([defineWorkflow({ name: 'Example', steps: [noop] })])[2]
     expect(JSON.parse(tab?.variables ?? '')).toMatchObject({ input: { input: null } })
+  })
+
+  test('watch, and then run, the workflow with most steps, the first by id of several such', () => {
+    const steps = ['one', 'two', 'three'].map((name) => step({ name, run: () => null }))
+    const define = (name: string, count: number) => defineWorkflow({ name, steps: steps.slice(0, count) as never }) // as many
+    const [, watch, run] = exampleTabs([define('Ant', 1), define('Cat', 3), define('Bee', 3), define('Dog', 2)])
+    expect(watch?.query).toContain('subscription WatchSteps')
+    expect(JSON.parse(watch?.variables ?? '')).toEqual({ workflowId: 'bee' })
+    expect(run?.query).toContain('mutation RunWorkflow')
+    expect(JSON.parse(run?.variables ?? '')).toMatchObject({ input: { workflowId: 'bee' } })
   })
 })

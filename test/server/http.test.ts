@@ -2,7 +2,7 @@ import { request } from 'node:http'
 import { gunzipSync } from 'node:zlib'
 import { serverAudits } from 'graphql-http'
 import { describe, expect, test } from 'vitest'
-import { post, startTiny } from './tiny.ts'
+import { post, startTiny, type Tiny } from './tiny.ts'
 
 test('every audit of GraphQL over HTTP passes', async () => {
   await using tiny = await startTiny()
@@ -43,6 +43,54 @@ describe('what pages of other origins can send without asking first is refused',
     await using tiny = await startTiny({ allowedOrigins: ['https://example.com'] })
     const response = await post(tiny.server, { query: '{ hello }' }, headers)
     expect(response.headers.get('access-control-allow-origin')).toBe('https://example.com')
+  })
+})
+
+describe('the host of a request', () => {
+  const paths = ['/graphql?query={hello}', '/health/live', '/']
+  const foreign = [
+    'evil.example',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example:80',
+    'localhost:80.evil.example',
+    '',
+  ]
+
+  /** The status and body that a request to a path is answered with, when its host is this one. */
+  async function sent({ server }: Tiny, path: string, host: string) {
+    const { status, body } = await raw(server.url + path, { host, accept: 'application/json' })
+    return { status, text: String(body) }
+  }
+
+  test.each(foreign)('%o is refused on a loopback address, at every path', async (host) => {
+    for (const address of ['127.0.0.1', 'localhost']) {
+      await using tiny = await startTiny({ host: address })
+      for (const path of paths) {
+        const { status, text } = await sent(tiny, path, host)
+        const message = `The host is ${JSON.stringify(host)}: allowed are localhost, 127.0.0.1, [::1], with any port`
+        expect(status).toBe(403)
+        expect(JSON.parse(text)).toEqual({ errors: [{ message, extensions: { code: 'FORBIDDEN' } }] })
+      }
+    }
+  })
+
+  test('may be any name of the loopback address, with any port', async () => {
+    await using tiny = await startTiny()
+    for (const host of ['localhost', 'LOCALHOST:1', '127.0.0.1:3000', '[::1]', '[::1]:80']) {
+      const { status, text } = await sent(tiny, '/graphql?query={hello}', host)
+      expect([host, status, text]).toEqual([host, 200, '{"data":{"hello":"world"}}'])
+    }
+  })
+
+  test('may be the loopback address that the server was told to listen on', async () => {
+    await using tiny = await startTiny({ host: '127.0.0.2' })
+    expect((await fetch(`${tiny.server.url}/health/live`)).status).toBe(200)
+    expect((await sent(tiny, '/health/live', 'evil.example')).status).toBe(403)
+  })
+
+  test('may be any on an address that other machines reach', async () => {
+    await using tiny = await startTiny({ host: '0.0.0.0' })
+    expect((await sent(tiny, '/graphql?query={hello}', 'kern.example')).status).toBe(200)
   })
 })
 

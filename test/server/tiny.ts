@@ -39,6 +39,8 @@ export interface Tiny {
   readonly foreverWaits: Gate
   /** Opens when the source of `Subscription.forever` is released. */
   readonly foreverReleased: Gate
+  /** Opens when the source of `Subscription.flood` is released. */
+  readonly floodReleased: Gate
   health: () => Promise<boolean>
 }
 
@@ -49,6 +51,7 @@ export async function startTiny(options: ServerOptions = {}): Promise<Tiny & Asy
     letSlowEnd: createGate(),
     foreverWaits: createGate(),
     foreverReleased: createGate(),
+    floodReleased: createGate(),
   }
   const state = { health: async () => true }
   const output = new Writable({
@@ -72,7 +75,7 @@ export async function startTiny(options: ServerOptions = {}): Promise<Tiny & Asy
   return Object.assign(state, gates, { server, lines, [Symbol.asyncDispose]: () => server.close() })
 }
 
-type Gates = Pick<Tiny, 'slowStarted' | 'letSlowEnd' | 'foreverWaits' | 'foreverReleased'>
+type Gates = Pick<Tiny, 'slowStarted' | 'letSlowEnd' | 'foreverWaits' | 'foreverReleased' | 'floodReleased'>
 
 const failing: GraphQLFieldConfigMap<unknown, unknown> = {
   refused: {
@@ -177,6 +180,7 @@ function subscriptions(gates: Gates): GraphQLFieldConfigMap<unknown, unknown> {
         })(),
     },
     forever: { ...event, subscribe: () => forever(gates) },
+    flood: { ...event, type: GraphQLString, subscribe: () => flood(gates) },
   }
 }
 
@@ -198,6 +202,20 @@ function forever({ foreverWaits, foreverReleased }: Gates): AsyncIterableIterato
     },
     return: async () => {
       foreverReleased.open()
+      return { done: true, value: undefined }
+    },
+  }
+}
+
+/** Events of 1 KB without end, as fast as they are taken. */
+function flood({ floodReleased }: Gates): AsyncIterableIterator<string> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    next: async () => ({ done: false, value: 'x'.repeat(1_000) }),
+    return: async () => {
+      floodReleased.open()
       return { done: true, value: undefined }
     },
   }

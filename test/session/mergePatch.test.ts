@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Json, JsonObject } from '../../src/json.ts'
-import { deepMerge, mergePatch } from '../../src/session/mergePatch.ts'
+import { isJsonObject, type Json, type JsonObject } from '../../src/json.ts'
+import { deepMerge, diffPatch, mergePatch } from '../../src/session/mergePatch.ts'
 
 // `as`: the arbitrary is typed as unknown, and makes JSON only.
 const json = fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<Json>
@@ -10,6 +10,13 @@ const jsonObject = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), json) as f
 function frozen<Value extends Json>(value: Value): Value {
   if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) frozen(item)
   return Object.freeze(value)
+}
+
+/** The state after a patch, which is an object as both are. */
+function mergePatchOf(state: JsonObject, patch: JsonObject): JsonObject {
+  const result = mergePatch(state, patch)
+  if (!isJsonObject(result)) throw new Error('two objects gave none')
+  return result
 }
 
 describe('mergePatch', () => {
@@ -62,6 +69,35 @@ describe('mergePatch', () => {
     expect('polluted' in {}).toBe(false)
     const removal: Json = JSON.parse('{"__proto__":null,"toString":null}')
     expect(JSON.stringify(mergePatch(result, removal))).toBe('{"a":1,"constructor":{"prototype":{"polluted":true}}}')
+  })
+})
+
+describe('diffPatch', () => {
+  test('names what was added, replaced and removed, at every depth, and nothing else', () => {
+    const from = { same: [1], gone: 1, list: [1, 2], deep: { same: 1, gone: { x: 1 }, other: 1 }, n: 1 }
+    const to = { same: [1], list: [2], deep: { same: 1, other: 2, new: {} }, n: { now: 'an object' } }
+    const patch = { gone: null, list: [2], deep: { gone: null, other: 2, new: {} }, n: { now: 'an object' } }
+    expect(diffPatch(from, to)).toStrictEqual(patch)
+    expect(diffPatch(to, to)).toStrictEqual({})
+  })
+
+  test('leads from a state to whatever merge patches made of it, and changes neither', () => {
+    fc.assert(
+      fc.property(jsonObject, fc.array(jsonObject, { maxLength: 4 }), (from, patches) => {
+        const to = patches.reduce(mergePatchOf, from)
+        expect(mergePatch(frozen(from), diffPatch(from, frozen(to)))).toEqual(to)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('leaves prototypes alone', () => {
+    const to: JsonObject = JSON.parse('{"__proto__":{"polluted":true},"toString":1}')
+    const patch = diffPatch({}, to)
+    expect(Object.getPrototypeOf(patch)).toBe(Object.prototype)
+    expect(JSON.stringify(mergePatch({}, patch))).toBe(JSON.stringify(to))
+    expect(JSON.stringify(diffPatch(to, {}))).toBe('{"__proto__":null,"toString":null}')
+    expect('polluted' in {}).toBe(false)
   })
 })
 

@@ -3,6 +3,7 @@ import type { Database } from '../../src/db/client.ts'
 /** A statement on its way to the database. */
 export interface Statement {
   readonly text: string
+  readonly values: readonly unknown[]
   /** How much its parameters hold, in UTF-16 code units of their text. */
   readonly size: number
 }
@@ -28,7 +29,12 @@ interface WithSession {
  */
 export function watchStatements(database: Database, see: (statement: Statement) => void): () => void {
   // Drizzle does not show its sessions in its types.
-  return watchSession((database.db as unknown as WithSession)._.session, see)
+  const sessions = [database.db, database.reserved].map((db) => (db as unknown as WithSession)._.session)
+  // An embedded database has one for both.
+  const ends = [...new Set(sessions)].map((session) => watchSession(session, see))
+  return () => {
+    for (const end of ends) end()
+  }
 }
 
 function watchSession(session: Session, see: (statement: Statement) => void): () => void {
@@ -37,7 +43,8 @@ function watchSession(session: Session, see: (statement: Statement) => void): ()
     const prepared = prepareQuery.call(session, query, ...rest)
     const execute = prepared.execute.bind(prepared)
     prepared.execute = async (values) => {
-      see({ text: query.sql, size: query.params.reduce((sum: number, value) => sum + String(value).length, 0) })
+      const size = query.params.reduce((sum: number, value) => sum + String(value).length, 0)
+      see({ text: query.sql, values: query.params, size })
       return await execute(values)
     }
     return prepared
