@@ -2,6 +2,7 @@ import { and, eq, inArray, sql } from 'drizzle-orm'
 import { arrayText } from '../db/array.ts'
 import type { Db } from '../db/client.ts'
 import { runs, workers } from '../db/tables.ts'
+import { sourcesOf } from '../engine/transitions.ts'
 
 /** After how long without a heartbeat a worker counts as dead, in milliseconds, by the database's clock. */
 const LEASE_MS = 15_000
@@ -77,7 +78,7 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
           status: 'RUNNING',
           startedAt: sql`coalesce(${runs.startedAt}, ${at.toISOString()}::timestamptz)`,
         })
-        .where(and(eq(runs.runId, runId), inArray(runs.status, ['QUEUED', 'RUNNING']), free, hasTurn))
+        .where(and(eq(runs.runId, runId), inArray(runs.status, [...sourcesOf('RUNNING')]), free, hasTurn))
         .returning({ runId: runs.runId })
       return claimed.length > 0
     },
@@ -93,7 +94,7 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
         .from(runs)
         .where(
           and(
-            inArray(runs.status, ['QUEUED', 'RUNNING']),
+            inArray(runs.status, [...sourcesOf('RUNNING')]),
             // A run that is to be cancelled needs no workflow.
             sql`(${runs.workflowId} = any(${arrayText(workflowIds)}::text::text[]) or ${runs.cancelRequestedAt} is not null)`,
             free,

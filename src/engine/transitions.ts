@@ -3,7 +3,7 @@ import type { RunStatus } from './records.ts'
 /** From which statuses each status may be reached. Final statuses are in no list: they never change. */
 const SOURCES = {
   QUEUED: [],
-  RUNNING: ['QUEUED', 'RUNNING', 'PAUSED'],
+  RUNNING: ['QUEUED', 'RUNNING'],
   PAUSED: ['RUNNING'],
   COMPLETED: ['RUNNING'],
   FAILED: ['RUNNING'],

@@ -5,7 +5,8 @@ import { transaction } from '../db/transaction.ts'
 import { cancellation } from '../engine/ending.ts'
 import { describeFailure } from '../engine/failure.ts'
 import type { CancelOutcome } from '../engine/commandStore.ts'
-import { isFinal, type RunRecord } from '../engine/records.ts'
+import type { RunRecord } from '../engine/records.ts'
+import { sourcesOf } from '../engine/transitions.ts'
 import { encode, runOf } from './rows.ts'
 import { runColumns } from './runQueries.ts'
 import { giveTurn, lockSession } from './turns.ts'
@@ -25,7 +26,7 @@ export function cancel(db: Db, request: CancelRequest): Promise<CancelOutcome | 
       .where(eq(runs.runId, request.runId))
       .for('update')
     if (!locked) return { type: 'not-found' }
-    if (isFinal(locked.status)) return { type: 'over', run: await read(tx, request.runId) }
+    if (!sourcesOf('CANCELLED').includes(locked.status)) return { type: 'over', run: await read(tx, request.runId) }
     if (locked.status === 'QUEUED') return await endQueued(tx, request)
     await tx
       .update(runs)

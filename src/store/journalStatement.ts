@@ -14,6 +14,8 @@ export interface JournalRow {
 /**
  * One statement that writes what several runs have done: one round trip, one commit.
  *
+ * Only a RUNNING run is written, and only it may end: see `engine/transitions.ts`.
+ *
  * `fence` is the wall: it locks the row of each run (against a take-over that is under way: a plain check would let both
  * pass) and keeps only the writes whose epoch still owns it. An end also gives way to a cancel that was accepted before.
  * Everything else joins `fence`, so a write that did not pass changes nothing. A write that is repeated, because the answer

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import { serverAudits } from 'graphql-http'
 import { describe, expect, test } from 'vitest'
@@ -48,13 +49,7 @@ describe('what pages of other origins can send without asking first is refused',
 
 describe('the host of a request', () => {
   const paths = ['/graphql?query={hello}', '/health/live', '/']
-  const foreign = [
-    'evil.example',
-    'localhost.evil.example',
-    '127.0.0.1.evil.example:80',
-    'localhost:80.evil.example',
-    '',
-  ]
+  const foreign = ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example:80', 'localhost:80.evil.example']
 
   /** The status and body that a request to a path is answered with, when its host is this one. */
   async function sent({ server }: Tiny, path: string, host: string) {
@@ -72,6 +67,13 @@ describe('the host of a request', () => {
         expect(JSON.parse(text)).toEqual({ errors: [{ message, extensions: { code: 'FORBIDDEN' } }] })
       }
     }
+  })
+
+  test('has to be named, also where the protocol does not ask for it', async () => {
+    await using tiny = await startTiny()
+    const socket = connect(Number(new URL(tiny.server.url).port), '127.0.0.1')
+    socket.write('GET /health/live HTTP/1.0\r\n\r\n')
+    expect(Buffer.concat(await socket.toArray()).toString()).toMatch(/^HTTP\/1.1 403 .*"FORBIDDEN"/s)
   })
 
   test('may be any name of the loopback address, with any port', async () => {

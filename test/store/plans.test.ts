@@ -122,6 +122,21 @@ describe('on Postgres with many rows', () => {
     await expectIndexes(() => read(reader))
   })
 
+  test('what is asked most reads the rows that it gives, and not all others of its workflow or session too', async () => {
+    const reader = createReaderFor(database.db)(SYSTEM_VIEWER)
+    const asked: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['sessions_active', () => giveLostTurns(database.db)],
+      ['runs_by_workflow_end', () => reader.liveRuns('w0', new Date())],
+      ['runs_by_session_created', () => reader.runPage({ sessionId: 's1' }, NEWEST, PAGE)],
+      ['runs_by_number', () => reader.completedRuns('s1', 1_900, 3)],
+      ['runs_by_status', () => reader.runPage({ statuses: ['RUNNING'] }, NEWEST, PAGE)],
+      ['sessions_by_updated', () => reader.sessionPage({}, { field: 'UPDATED_AT', direction: 'DESC' }, PAGE)],
+    ]
+    for (const [index, work] of asked) {
+      for (const plan of await plansOf(work)) expect(plan).toContain(index)
+    }
+  })
+
   test('a page in the middle of a list is found by an index', async () => {
     const reader = createReaderFor(database.db)(SYSTEM_VIEWER)
     const order = { field: 'UPDATED_AT', direction: 'DESC' } as const
