@@ -15,11 +15,12 @@ export interface Ownership {
   /** Says that this worker lives; enters it again if its row was removed meanwhile. */
   beat(): Promise<void>
   /**
-   * Takes a run that has its turn and no living owner, as of `at` if it had not started before.
+   * Takes a run of one of these workflows, or one to be cancelled, that has its turn and no living owner, as of `at` if
+   * it had not started before.
    *
    * @returns false if it is not to be had
    */
-  claim(runId: string, at: Date): Promise<boolean>
+  claim(runId: string, workflowIds: readonly string[], at: Date): Promise<boolean>
   /** Lets a run go, so that another worker takes it at once. */
   release(runId: string, epoch: number): Promise<void>
   /** Runs of these workflows, or to be cancelled, that have their turn and no other living owner, oldest first. */
@@ -52,6 +53,10 @@ const unowned = (workerId: string, leaseMs: number) => sql`(kern.runs.owner is n
 
 const hasTurn = sql`exists (select 1 from kern.sessions s where s.active_run_id = kern.runs.run_id)`
 
+/** A run that is to be cancelled needs no workflow. */
+const servedBy = (workflowIds: readonly string[]) =>
+  sql`(${runs.workflowId} = any(${arrayText(workflowIds)}::text::text[]) or ${runs.cancelRequestedAt} is not null)`
+
 export function createOwnership(deps: OwnershipDeps): Ownership {
   const { db, workerId, host, pid, exclusive, leaseMs = LEASE_MS } = deps
   const free = unowned(workerId, leaseMs)
@@ -69,7 +74,7 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
       await enter()
     },
     beat: enter,
-    async claim(runId, at) {
+    async claim(runId, workflowIds, at) {
       const claimed = await db
         .update(runs)
         .set({
@@ -78,7 +83,15 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
           status: 'RUNNING',
           startedAt: sql`coalesce(${runs.startedAt}, ${at.toISOString()}::timestamptz)`,
         })
-        .where(and(eq(runs.runId, runId), inArray(runs.status, [...sourcesOf('RUNNING')]), free, hasTurn))
+        .where(
+          and(
+            eq(runs.runId, runId),
+            inArray(runs.status, [...sourcesOf('RUNNING')]),
+            servedBy(workflowIds),
+            free,
+            hasTurn,
+          ),
+        )
         .returning({ runId: runs.runId })
       return claimed.length > 0
     },
@@ -92,15 +105,7 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
       const found = await db
         .select({ runId: runs.runId })
         .from(runs)
-        .where(
-          and(
-            inArray(runs.status, [...sourcesOf('RUNNING')]),
-            // A run that is to be cancelled needs no workflow.
-            sql`(${runs.workflowId} = any(${arrayText(workflowIds)}::text::text[]) or ${runs.cancelRequestedAt} is not null)`,
-            free,
-            hasTurn,
-          ),
-        )
+        .where(and(inArray(runs.status, [...sourcesOf('RUNNING')]), servedBy(workflowIds), free, hasTurn))
         .orderBy(runs.createdAt, runs.runId)
         .limit(limit)
       return found.map(({ runId }) => runId)

@@ -55,6 +55,8 @@ export function createWorker(deps: WorkerDeps): Worker {
   let backlog = false
   let loops: Promise<unknown> = Promise.resolve()
 
+  const served = () => workflows.list().map(({ id }) => id)
+
   function offer(runId: string): void {
     if (draining.signal.aborted || places.has(runId)) return
     if (places.size >= deps.concurrency) {
@@ -72,7 +74,7 @@ export function createWorker(deps: WorkerDeps): Worker {
   async function take(runId: string, place: Place): Promise<void> {
     let epoch: number | null = null
     try {
-      const claimed = await ownership.claim(runId, clock.now())
+      const claimed = await ownership.claim(runId, served(), clock.now())
       const taken = claimed && (await deps.load(runId))
       if (!taken) return
       epoch = taken.run.epoch
@@ -123,12 +125,11 @@ export function createWorker(deps: WorkerDeps): Worker {
 
   /** Takes runs that have their turn and that nobody executes. */
   async function look(): Promise<void> {
-    const served = workflows.list().map(({ id }) => id)
     if (places.size >= deps.concurrency || draining.signal.aborted) return
     backlog = false
     // More than there are free places: those that this process executes may be among them.
     const limit = deps.concurrency + places.size
-    const waiting = await ownership.waiting(served, limit)
+    const waiting = await ownership.waiting(served(), limit)
     if (waiting.length === limit) backlog = true
     for (const runId of waiting) offer(runId)
   }

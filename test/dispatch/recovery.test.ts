@@ -128,7 +128,7 @@ onEachDatabase((_name, open) => {
       const { store, ownership } = createParts(database)
       const accepted = newRun(workflow.definition, { stateGiven: { given: 1 } })
       await store.accept(accepted)
-      await ownership.claim(accepted.runId, new Date())
+      await ownership.claim(accepted.runId, [workflow.id], new Date())
       const kern = await startKern(database, [workflow], SOON)
       const run = await ended(kern, accepted.runId)
       expect(run).toMatchObject({
@@ -146,7 +146,7 @@ onEachDatabase((_name, open) => {
       const sessionId = newId()
       const [one, two] = [newRun(workflow.definition, { sessionId }), newRun(workflow.definition, { sessionId })]
       for (const run of [one, two]) await store.accept(run)
-      await ownership.claim(one.runId, new Date())
+      await ownership.claim(one.runId, [workflow.id], new Date())
       const run = await runOf(one.runId)
       const died = Promise.withResolvers<null>()
       const journal = createJournal({ db: database.db, sleep: async () => {}, advance: () => died.promise })

@@ -96,11 +96,20 @@ onEachDatabase((_name, open) => {
       expect(steps).toMatchObject([{ status: 'COMPLETED', output: 'one' }])
     })
 
+    test('needs a run that was taken, which only who serves its workflow can do, unless it is to be cancelled', async () => {
+      const { start, store, ownership } = createParts(database)
+      const run = await start()
+      await ownership.release(run.runId, run.epoch)
+      expect(await ownership.claim(run.runId, ['another'], new Date())).toBe(false)
+      await store.cancel(run.runId, null, new Date())
+      expect(await ownership.claim(run.runId, ['another'], new Date())).toBe(true)
+    })
+
     test('of an epoch that is over writes nothing at all', async () => {
       const { start, ownership } = createParts(database)
       const run = await start()
       await ownership.release(run.runId, run.epoch)
-      expect(await ownership.claim(run.runId, new Date())).toBe(true)
+      expect(await ownership.claim(run.runId, [run.workflowId], new Date())).toBe(true)
       const before = await stored(run)
       const journal = journalOn()
       expect(await journal.write(fullWrite(run))).toEqual({ type: 'fenced' })
@@ -134,9 +143,9 @@ onEachDatabase((_name, open) => {
       const first = await start()
       const second = await start({ sessionId: first.sessionId })
       expect(second).toMatchObject({ number: 2, status: 'QUEUED' })
-      expect(await ownership.claim(second.runId, new Date())).toBe(false)
+      expect(await ownership.claim(second.runId, [second.workflowId], new Date())).toBe(false)
       expect(await journalOn().write(fullWrite(first))).toEqual({ type: 'committed', nextRunId: second.runId })
-      expect(await ownership.claim(second.runId, new Date())).toBe(true)
+      expect(await ownership.claim(second.runId, [second.workflowId], new Date())).toBe(true)
     })
   })
 

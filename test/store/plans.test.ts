@@ -155,7 +155,7 @@ describe('on Postgres with many rows', () => {
     await expectIndexes(() => giveLostTurns(db))
     await expectIndexes(() => ownership.waiting(['w0', 'w10'], 100))
     await expectIndexes(() => ownership.cancelRequests())
-    await expectIndexes(() => ownership.claim(idOf(3), new Date()))
+    await expectIndexes(() => ownership.claim(idOf(3), ['w0', 'w10'], new Date()))
     await expectIndexes(() => takenRun(db, createReaderFor(db)(SYSTEM_VIEWER), idOf(1000)))
   })
 

@@ -71,7 +71,8 @@ export function createParts(database: Database) {
     async start(given: Parameters<typeof newRun>[1] = {}): Promise<RunRecord> {
       const run = newRun(still, given)
       const outcome = await store.accept(run)
-      if (outcome.type === 'accepted' && outcome.active) await ownership.claim(run.runId, new Date())
+      if (outcome.type === 'accepted' && outcome.active)
+        await ownership.claim(run.runId, [run.session.workflowId], new Date())
       return await runOf(run.runId)
     },
   }
