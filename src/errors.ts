@@ -30,7 +30,7 @@ export const ERROR_CODES = {
   RUN_TIMEOUT: { retryable: false, meaning: 'a run took longer than its timeout' },
   OUTPUT_INVALID: { retryable: true, meaning: 'what a step returned does not fit its output schema' },
   STATE_INVALID: { retryable: false, meaning: 'the session state does not fit the state schema' },
-  INTERRUPTED: { retryable: true, meaning: 'the process that ran an attempt ended before its result was recorded' },
+  INTERRUPTED: { retryable: true, meaning: 'an attempt was cut off before its result was recorded' },
   CANCELLED: { retryable: false, meaning: 'the run was cancelled' },
   FENCED: { retryable: false, meaning: 'the run was taken over by another process' },
   INTERNAL: { retryable: false, meaning: 'a fault of the server; the log has the details' },

@@ -55,7 +55,7 @@ export function createWorker(deps: WorkerDeps): Worker {
   let backlog = false
   let loops: Promise<unknown> = Promise.resolve()
 
-  const served = () => workflows.list().map(({ id }) => id)
+  const served = workflows.list().map(({ id }) => id)
 
   function offer(runId: string): void {
     if (draining.signal.aborted || places.has(runId)) return
@@ -74,7 +74,7 @@ export function createWorker(deps: WorkerDeps): Worker {
   async function take(runId: string, place: Place): Promise<void> {
     let epoch: number | null = null
     try {
-      const claimed = await ownership.claim(runId, served(), clock.now())
+      const claimed = await ownership.claim(runId, served, clock.now())
       const taken = claimed && (await deps.load(runId))
       if (!taken) return
       epoch = taken.run.epoch
@@ -129,7 +129,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     backlog = false
     // More than there are free places: those that this process executes may be among them.
     const limit = deps.concurrency + places.size
-    const waiting = await ownership.waiting(served(), limit)
+    const waiting = await ownership.waiting(served, limit)
     if (waiting.length === limit) backlog = true
     for (const runId of waiting) offer(runId)
   }

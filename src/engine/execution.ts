@@ -51,8 +51,6 @@ export interface Execution {
   /** The completed runs that steps of this run may be given, oldest first. */
   readonly historyRuns: readonly HistoryRun[]
   readonly readHistory: (count: number) => Promise<readonly HistoryRun[]>
-  /** Failures of the database that a body met when it read history: an attempt that ends by one did not fail itself. */
-  readonly unread: WeakSet<KernError>
   readonly steps: Map<string, StepRecord>
   /** The session's state, as recorded. */
   state: JsonObject

@@ -140,7 +140,6 @@ async function begin(deps: ExecutorDeps, { taken, definition, control, recorder 
     throw error
   })
   if (change) recorder.note(change)
-  const unread = new WeakSet<KernError>()
   return {
     run,
     definition,
@@ -157,11 +156,11 @@ async function begin(deps: ExecutorDeps, { taken, definition, control, recorder 
       try {
         return await reader.completedRuns(run.sessionId, run.number, count)
       } catch (error) {
-        if (isKernError(error, 'UNAVAILABLE')) unread.add(error)
+        // The step did not fail, its database did: the run goes on when that is back.
+        if (isKernError(error, 'UNAVAILABLE')) control.abort.abort(error)
         throw error
       }
     },
-    unread,
     steps: byPath(taken),
     state,
     position: taken.steps.length,

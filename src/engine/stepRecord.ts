@@ -5,7 +5,7 @@ import type { Execution, Flow, NodeOutcome, Place } from './execution.ts'
 import { describeFailure } from './failure.ts'
 import type { RunError, StepAttempt, StepRecord } from './records.ts'
 
-/** Notes that a node starts, or that it is tried again after a process ended during its last attempt. */
+/** Notes that a node starts, or that it is tried again after its last attempt was cut off. */
 export function beginStep(
   execution: Execution,
   node: WorkflowNode,
@@ -41,9 +41,9 @@ export function beginStep(
   return nextAttempt(execution, record, startedAt)
 }
 
-/** Opens one more attempt; one that was left open by a process that ended is closed as INTERRUPTED. */
+/** Opens one more attempt; one that was left open, by a process that ended or lost its database, is closed as INTERRUPTED. */
 export function nextAttempt(execution: Execution, recorded: StepRecord, at = execution.clock.now()): StepRecord {
-  const interrupted = new KernError('INTERRUPTED', 'the process ended before the result of this attempt was recorded')
+  const interrupted = new KernError('INTERRUPTED', 'this attempt was cut off before its result was recorded')
   const attempts = closeAttempts(recorded.attempts, at, describeFailure(interrupted, recorded.path))
   const number = attempts.length + 1
   const record: StepRecord = {

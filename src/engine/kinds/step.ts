@@ -1,4 +1,4 @@
-import { isKernError, KernError } from '../../errors.ts'
+import { KernError } from '../../errors.ts'
 import { copyJson, deepFreeze, isJsonObject, type Json, type JsonObject, jsonEquals, previewOf } from '../../json.ts'
 import { withHistory } from '../../session/history.ts'
 import { diffPatch } from '../../session/mergePatch.ts'
@@ -81,8 +81,6 @@ async function attemptOnce(
     case 'returned':
       return result.value
     case 'threw':
-      // The run goes on from this step when the database is back.
-      if (isKernError(result.error) && execution.unread.has(result.error)) throw result.error
       return { type: 'failed', thrown: result.error, error: describeFailure(result.error, path) }
     case 'aborted':
       // The attempt stays open in the record: whoever ends the run closes it, or the next process finds it interrupted.
