@@ -22,7 +22,10 @@ export function addEvent(builder: Builder): void {
         after: t.arg.string({
           description: 'The cursor of an event of this run: only later ones. Null: from the first.',
         }),
-        types: t.arg({ type: ['RunEventType'], description: 'Only these. Null or empty: all.' }),
+        types: t.arg({
+          type: ['RunEventType'],
+          description: 'Only these. Null or empty: all. There is no STEP_PROGRESS among them: it is not stored.',
+        }),
       },
       resolve: ({ runId }, args, { reader }) => eventConnection(reader, runId, args),
     }),
@@ -71,7 +74,9 @@ function listed(types: readonly RunEventType[] | null | undefined): readonly Run
 
 function addEventType(builder: Builder): void {
   builder.node('RunEvent', {
-    description: 'Something that happened in a run.',
+    description:
+      'Something that happened in a run. All events of one step that are STEP_PROGRESS, which is not stored, have one `id`, ' +
+      'by which `node` finds nothing.',
     id: { resolve: eventKey },
     loadWithoutCache: async (id, context) => {
       const key = readEventKey(id)
@@ -79,10 +84,16 @@ function addEventType(builder: Builder): void {
     },
     fields: (t) => ({
       cursor: t.string({
-        description: 'The place of the event: give it as `after` to get what comes later.',
+        description:
+          'The place of the event: give it as `after` to get what comes later. That of STEP_PROGRESS is the place of the ' +
+          'newest event before it: nothing that comes later is left out.',
         resolve: (event) => encodeEventCursor(event),
       }),
-      seq: t.exposeInt('seq', { description: '1, 2, 3 … within the run, without gaps.' }),
+      seq: t.exposeInt('seq', {
+        description:
+          '1, 2, 3 … within the run, without gaps. Of STEP_PROGRESS, which has no place of its own: that of the newest event ' +
+          'before it.',
+      }),
       type: t.expose('type', { type: 'RunEventType', description: 'What happened.' }),
       at: t.expose('at', { type: 'DateTime', description: 'When it happened.' }),
       run: t.field({
@@ -124,7 +135,9 @@ function addRunEvents(builder: Builder): void {
   builder.subscriptionField('runEvents', (t) =>
     t.field({
       type: 'RunEvent',
-      description: 'What happens in a run: first what came after the cursor, then live. Ends after the final event.',
+      description:
+        'What happens in a run: first what came after the cursor, then live, and with it STEP_PROGRESS, which is live only. ' +
+        'Ends after the final event, whatever `types` are asked for.',
       args: {
         runId: t.arg.id({ required: true, description: 'The `runId` of the run.' }),
         after: t.arg.string({

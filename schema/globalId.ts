@@ -1,4 +1,5 @@
 import type { StepKey } from '../src/engine/ports.ts'
+import type { EventRecord } from '../src/engine/records.ts'
 import { KernError, shown } from '../src/errors.ts'
 import { isUuid } from '../src/ids.ts'
 
@@ -6,7 +7,7 @@ import { isUuid } from '../src/ids.ts'
 export const NODE_TYPES = ['Workflow', 'Session', 'Run', 'StepResult', 'RunEvent'] as const
 export type NodeType = (typeof NODE_TYPES)[number]
 
-/** An event of a run. */
+/** A stored event of a run. */
 export interface EventKey {
   readonly runId: string
   readonly seq: number
@@ -63,7 +64,7 @@ function isKey(typename: NodeType, key: string): boolean {
     case 'StepResult':
       return readStepKey(key) !== null
     case 'RunEvent':
-      return readEventKey(key) !== null
+      return readEventKey(key) !== null || isProgressKey(key)
   }
 }
 
@@ -78,12 +79,23 @@ export function readStepKey(key: string): StepKey | null {
   return isUuid(runId) && path !== '' && canExist(path) ? { runId, path } : null
 }
 
-/** The key of an event within its type. */
-export function eventKey({ runId, seq }: EventKey): string {
-  return `${runId}:${seq}`
+/** What the key of progress has in the place of the `seq` of a stored event. */
+const PROGRESS = 'progress:'
+
+/**
+ * The key of an event within its type. The progress of a step has one key, which no stored event has: it is no part of the
+ * list of events, each takes the place of the one before, and what keeps objects by their ids keeps one for each step.
+ */
+export function eventKey({ runId, seq, type, stepPath }: EventRecord): string {
+  return type === 'STEP_PROGRESS' ? `${runId}:${PROGRESS}${stepPath}` : `${runId}:${seq}`
 }
 
-/** Null for what {@link eventKey} did not make. */
+function isProgressKey(key: string): boolean {
+  const [runId, rest] = cut(key)
+  return rest.startsWith(PROGRESS) && readStepKey(`${runId}:${rest.slice(PROGRESS.length)}`) !== null
+}
+
+/** Null for what {@link eventKey} did not make of a stored event. */
 export function readEventKey(key: string): EventKey | null {
   const [runId, digits] = cut(key)
   const seq = Number(digits)

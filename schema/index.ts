@@ -7,9 +7,12 @@ import { addFilters } from './filters.ts'
 import { addOutcome } from './outcome.ts'
 import { addConnections } from './paging.ts'
 import { addRun } from './run.ts'
+import { addRunMutations } from './runMutations.ts'
+import { addPendingInput } from './pendingInput.ts'
 import { addScalars } from './scalars.ts'
 import { addSession } from './session.ts'
 import { addStep } from './step.ts'
+import { addStepDefinition } from './stepDefinition.ts'
 import { refuseBrokenText } from './text.ts'
 import { addViewer } from './viewer.ts'
 import { addWorkflow } from './workflow.ts'
@@ -28,10 +31,13 @@ export function createSchema(): GraphQLSchema {
   addErrors(builder)
   addConnections(builder)
   addWorkflow(builder)
+  addStepDefinition(builder)
   addSession(builder)
   addRun(builder)
+  addRunMutations(builder)
   addOutcome(builder)
   addStep(builder)
+  addPendingInput(builder)
   addEvent(builder)
   addViewer(builder)
   return refuseBrokenText(builder.toSchema())

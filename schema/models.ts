@@ -3,6 +3,8 @@ import type {
   BusyPolicy,
   EventRecord,
   NameSource,
+  PendingWait,
+  ResumeAction,
   RunError,
   RunEventType,
   RunRecord,
@@ -11,6 +13,7 @@ import type {
   StepAttempt,
   StepStatus,
   StepSummary,
+  TokenUsage,
 } from '../src/engine/records.ts'
 import type { InputIssue, KernError, KernErrorCode } from '../src/errors.ts'
 import type { Json } from '../src/json.ts'
@@ -87,16 +90,20 @@ export interface DeleteAnswer {
   readonly deletedId: string
 }
 
-/** A node of a definition, with the definition that it is part of. */
+/** A step of a definition, with what is known only from what stands around it. */
 export interface PlacedStep extends PlacedNode {
-  readonly definition: WorkflowDefinition
+  readonly addsHistory: boolean
+  /** Of the condition that it is directly below; null below anything else. */
+  readonly branch: ConditionBranch | null
 }
 
-/** Tokens that language models read and wrote. */
-export interface TokenUsage {
-  readonly inputTokens: number
-  readonly outputTokens: number
-  readonly totalTokens: number
+/** One of the two lists of steps of a condition. */
+export type ConditionBranch = 'THEN' | 'ELSE'
+
+/** A step that waits for a person. */
+export interface WaitingStep {
+  readonly step: StepSummary
+  readonly pending: PendingWait
 }
 
 /** A node of a connection with its place in the list. */
@@ -153,9 +160,11 @@ interface Same<Value> {
 /** The builder keeps no list of enums, but it finds every type by its name: they stand among the scalars. */
 type Enums = {
   BusyPolicy: Same<BusyPolicy>
+  ConditionBranch: Same<ConditionBranch>
   ErrorCode: Same<PublicCode>
   NameSource: Same<NameSource>
   OrderDirection: Same<'ASC' | 'DESC'>
+  ResumeAction: Same<ResumeAction>
   RunEventType: Same<RunEventType>
   RunOrderField: Same<RunOrder['field']>
   RunStatus: Same<RunStatus>
@@ -180,6 +189,7 @@ export interface Objects {
   InputIssue: InputIssue
   LimitExceededError: LimitRefusal
   NotFoundError: Refusal
+  PendingInput: WaitingStep
   Run: RunRecord
   RunConnection: CountedConnection<RunRecord>
   RunEdge: Edge<RunRecord>

@@ -28,14 +28,15 @@ function addMetrics(builder: Builder): void {
         resolve: durationMs,
       }),
       stepCount: t.exposeInt('stepCount', {
-        description: 'How many steps began so far, those with steps inside included.',
+        description:
+          'How many steps began so far, those with steps inside included, and those that a retry took over from its run.',
       }),
       attemptCount: t.exposeInt('attemptCount', { description: 'How many attempts its steps took so far.' }),
       usage: t.field({
         type: 'TokenUsage',
         nullable: true,
-        description: 'What language models used in all steps; null if none was called.',
-        resolve: () => null,
+        description: 'What language models used so far in all steps; null if none was called.',
+        resolve: ({ usage }) => usage,
       }),
     }),
   })
@@ -48,9 +49,9 @@ function addTokenUsage(builder: Builder): void {
   builder.objectType('TokenUsage', {
     description: 'Tokens that language models read and wrote.',
     fields: (t) => ({
-      inputTokens: t.exposeInt('inputTokens', { description: 'Read.' }),
-      outputTokens: t.exposeInt('outputTokens', { description: 'Written.' }),
-      totalTokens: t.exposeInt('totalTokens', { description: 'Read and written.' }),
+      inputTokens: t.exposeInt('inputTokens', { description: 'How many they read.' }),
+      outputTokens: t.exposeInt('outputTokens', { description: 'How many they wrote.' }),
+      totalTokens: t.exposeInt('totalTokens', { description: 'How many they read and wrote, as the providers count.' }),
     }),
   })
 }

@@ -1,23 +1,18 @@
 import { encodeEventCursor } from '../src/engine/cursor.ts'
-import { isFinal, type RunRecord, type SessionRecord } from '../src/engine/records.ts'
+import { isFinal, type SessionRecord } from '../src/engine/records.ts'
 import { KernError } from '../src/errors.ts'
 import type { Builder } from './builder.ts'
 import type { KernContext } from './context.ts'
-import { answer, resultUnion } from './errors.ts'
-import type { RunAnswer } from './models.ts'
 import { durationMs } from './outcome.ts'
 import { runConnection } from './paging.ts'
 
-/** Adds `Run`, its queries and its mutations. Its steps, events and metrics are added by their own files. */
+/** Adds `Run` and its queries. Its mutations, steps, events and metrics are added by their own files. */
 export function addRun(builder: Builder): void {
   addRunType(builder)
   addRunTimes(builder)
   addRunValues(builder)
   addRunRelations(builder)
   addQueries(builder)
-  addPayload(builder)
-  addRunWorkflow(builder)
-  addCancelRun(builder)
 }
 
 function addRunType(builder: Builder): void {
@@ -185,114 +180,4 @@ function addQueries(builder: Builder): void {
       resolve: (_root, { runId }, { loaders }) => loaders.run(runId),
     }),
   }))
-}
-
-function addPayload(builder: Builder): void {
-  builder.objectType('RunPayload', {
-    description: 'The mutation was done.',
-    fields: (t) => ({
-      run: t.expose('run', { type: 'Run', description: 'The run as it is now.' }),
-      edge: t.field({
-        type: 'RunEdge',
-        description: 'The run with its place in the default order of runs.',
-        resolve: ({ run }, _args, { reader }) => ({ cursor: reader.runCursor(run), node: run }),
-      }),
-    }),
-  })
-}
-
-const done = (run: RunRecord): RunAnswer => ({ typename: 'RunPayload', run })
-
-function addRunWorkflow(builder: Builder): void {
-  const union = resultUnion(builder, {
-    name: 'RunWorkflowResult',
-    payload: 'RunPayload',
-    refusals: ['NotFoundError', 'InputInvalidError', 'ConflictError', 'ForbiddenError', 'LimitExceededError'],
-  })
-  const input = runWorkflowInput(builder)
-  builder.mutationField('runWorkflow', (t) =>
-    t.field({
-      type: union.ref,
-      description:
-        'Starts a run. Once it is answered with a run, the run will be executed whatever happens to the server.',
-      args: { input: t.arg({ type: input, required: true, description: 'What to run, and with what.' }) },
-      resolve: (_root, { input: given }, { commands, viewer }) =>
-        answer(union, async () =>
-          done(
-            await commands.runWorkflow(viewer, {
-              workflowId: given.workflowId,
-              input: given.input ?? undefined,
-              sessionId: given.sessionId ?? undefined,
-              userId: given.userId ?? undefined,
-              sessionName: given.sessionName ?? undefined,
-              sessionState: given.sessionState ?? undefined,
-              metadata: given.metadata ?? undefined,
-              tags: given.tags ?? undefined,
-              idempotencyKey: given.idempotencyKey ?? undefined,
-              onBusy: given.onBusy ?? undefined,
-              waitMs: given.waitMs ?? undefined,
-            }),
-          ),
-        ),
-    }),
-  )
-}
-
-function runWorkflowInput(builder: Builder) {
-  return builder.inputType('RunWorkflowInput', {
-    description: 'What to run, and with what.',
-    fields: (t) => ({
-      workflowId: t.string({ required: true, description: 'The id of the workflow.' }),
-      input: t.field({ type: 'JSON', description: 'What the first step is given. Null: nothing.' }),
-      sessionId: t.string({
-        description: 'The session to run in, created if it does not exist. Null: a new one with a UUID.',
-      }),
-      userId: t.string({ description: 'The owner of the run, and of the session if it is new. Null: the viewer.' }),
-      sessionName: t.string({ description: 'Names the session, 1 to 200 characters. Null: the name stays.' }),
-      sessionState: t.field({
-        type: 'JSON',
-        description: "A JSON object, merged over the session's state when the run starts. Null: nothing.",
-      }),
-      metadata: t.field({ type: 'JSON', description: "The caller's own, kept with the run. Null: none." }),
-      tags: t.stringList({ description: "The caller's own, kept with the run. Null: none." }),
-      idempotencyKey: t.string({
-        description:
-          'The same key with the same workflow, input and session gives the same run, else a conflict. Null: a new run.',
-      }),
-      onBusy: t.field({
-        type: 'BusyPolicy',
-        defaultValue: 'QUEUE',
-        description: 'What to do if the session has a run that is not over. Null: QUEUE.',
-      }),
-      waitMs: t.int({
-        defaultValue: 0,
-        description:
-          'Answer once the run ended, at the latest after this time in milliseconds, 0 to 60000. 0 or null: answer at once.',
-      }),
-    }),
-  })
-}
-
-function addCancelRun(builder: Builder): void {
-  const input = builder.inputType('CancelRunInput', {
-    description: 'A run that is to end.',
-    fields: (t) => ({
-      runId: t.id({ required: true, description: 'The `runId` of the run.' }),
-      reason: t.string({ description: 'Kept with the run, for people. Null: none.' }),
-    }),
-  })
-  const union = resultUnion(builder, {
-    name: 'CancelRunResult',
-    payload: 'RunPayload',
-    refusals: ['NotFoundError', 'InputInvalidError', 'ConflictError', 'ForbiddenError'],
-  })
-  builder.mutationField('cancelRun', (t) =>
-    t.field({
-      type: union.ref,
-      description: 'Ends a queued, running or paused run. A run that was over before is answered as it is.',
-      args: { input: t.arg({ type: input, required: true, description: 'Which run.' }) },
-      resolve: (_root, { input: { runId, reason } }, { commands, viewer }) =>
-        answer(union, async () => done(await commands.cancelRun(viewer, { runId, reason: reason ?? undefined }))),
-    }),
-  )
 }

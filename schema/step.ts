@@ -1,5 +1,6 @@
-import type { RunRecord } from '../src/engine/records.ts'
+import { isReused, type RunRecord, type StepSummary } from '../src/engine/records.ts'
 import { KernError } from '../src/errors.ts'
+import type { Json } from '../src/json.ts'
 import type { Builder } from './builder.ts'
 import type { KernContext } from './context.ts'
 import { stepKind } from './enums.ts'
@@ -8,12 +9,13 @@ import { readStepKey, stepKey } from './globalId.ts'
 /** Adds `StepResult`, and the steps of a run. */
 export function addStep(builder: Builder): void {
   addStepType(builder)
+  addStepTimes(builder)
   addStepValues(builder)
   addStepAttempts(builder)
   builder.objectFields('Run', (t) => ({
     steps: t.field({
       type: ['StepResult'],
-      description: 'The steps that ran, run or were skipped, in the order in which they started.',
+      description: 'The steps that ran, run, wait or were skipped, in the order in which they started.',
       args: {
         statuses: t.arg({ type: ['StepStatus'], description: 'Only steps with one of these. Null or empty: all.' }),
       },
@@ -52,12 +54,16 @@ function addStepType(builder: Builder): void {
       return key && loaders.step(key)
     },
     fields: (t) => ({
-      path: t.exposeString('path', { description: 'The names from the outside in, joined by `/`; unique in the run.' }),
+      path: t.exposeString('path', {
+        description:
+          'The names from the outside in, joined by `/`; unique in the run. The name of a loop around the step has the ' +
+          'number of the iteration behind it, from 1, that of a map the number of the item, from 0: `refine[2]/draft`.',
+      }),
       parentPath: t.exposeString('parentPath', {
         nullable: true,
-        description: 'The path of the step around it; null at the top.',
+        description: 'The path of the step around it, which has no number of its own; null at the top.',
       }),
-      name: t.exposeString('name', { description: 'The last part of the path.' }),
+      name: t.exposeString('name', { description: 'The last part of the path, without a number.' }),
       kind: t.field({ type: 'StepKind', description: 'What the step is.', resolve: ({ kind }) => stepKind(kind) }),
       status: t.expose('status', { type: 'StepStatus', description: 'Where the step stands.' }),
       run: t.field({
@@ -65,23 +71,49 @@ function addStepType(builder: Builder): void {
         description: 'The run that the step is part of.',
         resolve: async (step, _args, context) => runOf(step, context),
       }),
-      startedAt: t.expose('startedAt', {
-        type: 'DateTime',
-        nullable: true,
-        description: 'When the first attempt began; null before.',
-      }),
-      completedAt: t.expose('completedAt', {
-        type: 'DateTime',
-        nullable: true,
-        description: 'When the step ended, whatever its status; null before.',
-      }),
-      durationMs: t.float({
-        nullable: true,
-        description: 'From the start of the first attempt to the end, in milliseconds; null until it ended.',
-        resolve: ({ startedAt, completedAt }) => (completedAt ? completedAt.getTime() - startedAt.getTime() : null),
+      reused: t.boolean({
+        description:
+          'Whether the result was taken over from the run that this one is a retry of: then the times are those of that run, ' +
+          'and there are no events.',
+        resolve: isReused,
       }),
     }),
   })
+}
+
+function addStepTimes(builder: Builder): void {
+  builder.objectFields('StepResult', (t) => ({
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the first attempt began; null before.',
+    }),
+    completedAt: t.expose('completedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the step ended, whatever its status; null before.',
+    }),
+    durationMs: t.float({
+      nullable: true,
+      description:
+        'From the start of the first attempt to the end, in milliseconds, waits included; null until the step ended.',
+      resolve: ({ startedAt, completedAt }) => (completedAt ? completedAt.getTime() - startedAt.getTime() : null),
+    }),
+    waitsUntil: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'When a sleep ends, or the next attempt begins; null if the step waits for no time. How long it waits for a person ' +
+        'is in `pendingInput`.',
+      resolve: waitsUntil,
+    }),
+  }))
+}
+
+/** What the step waited for before it went on is still in the row. */
+function waitsUntil({ status, kind, pending }: StepSummary): Date | null {
+  const waits = status === 'RETRYING' || (status === 'RUNNING' && kind === 'sleep')
+  return waits && pending?.expiresAt != null ? new Date(pending.expiresAt) : null
 }
 
 function addStepValues(builder: Builder): void {
@@ -102,10 +134,19 @@ function addStepValues(builder: Builder): void {
       nullable: true,
       description: 'The start of the output as text, cut to 256 characters; null until there is one.',
     }),
+    partialOutput: t.field({
+      type: 'JSON',
+      nullable: true,
+      description:
+        'What the step has put out so far, while it is executed by the server that is asked; else the last that it had put ' +
+        'out when an attempt failed or was cut off. Null if there is nothing, and once there is an `output`.',
+      resolve: partialOutput,
+    }),
     error: t.expose('error', {
       type: 'RunError',
       nullable: true,
-      description: 'Why the step failed, was skipped or was cancelled; null unless it was.',
+      description:
+        'Why the step failed, was skipped or was cancelled, or waits for a person to decide; null unless one is so.',
     }),
     statePatch: t.field({
       type: 'JSON',
@@ -119,19 +160,28 @@ function addStepValues(builder: Builder): void {
     usage: t.field({
       type: 'TokenUsage',
       nullable: true,
-      description: 'What language models used; null if none was called.',
-      resolve: () => null,
+      description: 'What language models used in all attempts that ended; null if none was called.',
+      resolve: ({ usage }) => usage,
     }),
   }))
+}
+
+async function partialOutput(step: StepSummary, _args: object, { loaders, streams }: KernContext): Promise<Json> {
+  if (step.status === 'COMPLETED') return null
+  const live = step.completedAt === null ? streams.partialOutput(step) : undefined
+  return live ?? (await loaders.stepValues(step))?.partialOutput ?? null
 }
 
 function addStepAttempts(builder: Builder): void {
   builder.objectFields('StepResult', (t) => ({
     attempt: t.int({
-      description: 'The number of the last attempt, from 1; 0 if there was none.',
+      description: 'The number of the last attempt, from 1; 0 if there was none in this run.',
       resolve: ({ attempts }) => attempts.at(-1)?.number ?? 0,
     }),
-    maxAttempts: t.exposeInt('maxAttempts', { description: 'How often the step is tried at most.' }),
+    maxAttempts: t.exposeInt('maxAttempts', {
+      description:
+        'How often the step is tried at most, attempts that were cut off and retries by a person not counted.',
+    }),
     attempts: t.field({
       type: ['StepAttempt'],
       description: 'Each attempt, oldest first.',

@@ -1,16 +1,13 @@
-import type { Json } from '../src/json.ts'
-import type { Schema, WorkflowNode } from '../src/workflow/definition.ts'
 import { jsonSchemaOf } from '../src/workflow/jsonSchema.ts'
 import type { Builder } from './builder.ts'
-import { stepKind } from './enums.ts'
-import type { PlacedStep } from './models.ts'
+import { outputSchemaOf } from './nodeSchemas.ts'
 import { runConnection, sessionConnection } from './paging.ts'
+import { stepsOf } from './stepDefinition.ts'
 
-/** Adds `Workflow`, `StepDefinition` and the queries for them. */
+/** Adds `Workflow` and its queries. */
 export function addWorkflow(builder: Builder): void {
   addWorkflowType(builder)
   addWorkflowLists(builder)
-  addStepDefinition(builder)
   builder.queryFields((t) => ({
     workflows: t.field({
       type: ['Workflow'],
@@ -51,7 +48,8 @@ function addWorkflowType(builder: Builder): void {
       outputSchema: t.field({
         type: 'JSON',
         nullable: true,
-        description: 'The JSON Schema (2020-12) of what a run yields; null if the last step has none.',
+        description:
+          'The JSON Schema (2020-12) of what a run yields, unless a step stops it; null if that of the last step is not known.',
         resolve: (definition) => outputSchemaOf(definition.steps.at(-1)),
       }),
       stateSchema: t.field({
@@ -62,8 +60,9 @@ function addWorkflowType(builder: Builder): void {
       }),
       steps: t.field({
         type: ['StepDefinition'],
-        description: 'All steps, each before those inside it; `parentPath` gives the tree.',
-        resolve: (definition) => definition.nodes.map((placed) => ({ ...placed, definition })),
+        description:
+          'All steps, each before those inside it, those of nested workflows included; `parentPath` gives the tree.',
+        resolve: stepsOf,
       }),
       addWorkflowHistoryToSteps: t.exposeBoolean('addWorkflowHistoryToSteps', {
         description: 'Whether steps that do not say otherwise are given earlier runs of the session.',
@@ -98,71 +97,4 @@ function addWorkflowLists(builder: Builder): void {
       resolve: ({ id }, args, context) => runConnection(context, args, { workflowId: id }),
     }),
   }))
-}
-
-function addStepDefinition(builder: Builder): void {
-  builder.objectType('StepDefinition', {
-    description: 'A step of a workflow, as its author defined it.',
-    fields: (t) => ({
-      path: t.exposeString('path', {
-        description: 'The names from the outside in, joined by `/`; unique in the workflow.',
-      }),
-      parentPath: t.exposeString('parentPath', {
-        nullable: true,
-        description: 'The path of the step around it; null at the top.',
-      }),
-      name: t.string({ description: 'The last part of the path.', resolve: ({ node }) => node.name }),
-      kind: t.field({ type: 'StepKind', description: 'What the step is.', resolve: ({ node }) => stepKind(node.kind) }),
-      description: t.string({
-        nullable: true,
-        description: 'What the step does; null if the author wrote nothing.',
-        resolve: ({ node }) => node.description,
-      }),
-      inputSchema: t.field({
-        type: 'JSON',
-        nullable: true,
-        description: 'The JSON Schema (2020-12) of what the step takes; null if the author gave none.',
-        resolve: ({ node }) => jsonSchemaOf(schemasOf(node).input, 'input'),
-      }),
-      outputSchema: t.field({
-        type: 'JSON',
-        nullable: true,
-        description: 'The JSON Schema (2020-12) of what the step yields; null if the author gave none.',
-        resolve: ({ node }) => jsonSchemaOf(schemasOf(node).output, 'output'),
-      }),
-      maxAttempts: t.int({
-        description: 'How often the step is tried at most.',
-        resolve: ({ node }) => (node.kind === 'step' ? node.retry.maxAttempts : 1),
-      }),
-      timeoutMs: t.float({
-        nullable: true,
-        description: 'How long one attempt may take, in milliseconds; null for no limit.',
-        resolve: ({ node }) => (node.kind === 'step' ? node.timeoutMs : null),
-      }),
-      addsHistory: t.boolean({
-        description: "Whether the step is given earlier runs of the session, by its own setting or by the workflow's.",
-        resolve: addsHistory,
-      }),
-    }),
-  })
-}
-
-function addsHistory({ node, definition }: PlacedStep): boolean {
-  return node.kind === 'step' && (node.addWorkflowHistory ?? definition.addWorkflowHistoryToSteps)
-}
-
-function schemasOf(node: WorkflowNode): { readonly input: Schema | null; readonly output: Schema | null } {
-  return node.kind === 'step' ? node : { input: null, output: null }
-}
-
-/** The schema of what a run yields is that of its last step, however deep it stands. */
-function outputSchemaOf(node: WorkflowNode | undefined): Json {
-  switch (node?.kind) {
-    case undefined:
-      return null
-    case 'step':
-      return jsonSchemaOf(node.output, 'output')
-    case 'sequence':
-      return outputSchemaOf(node.steps.at(-1))
-  }
 }

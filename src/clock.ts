@@ -37,18 +37,22 @@ const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
 /** The longest that a timer of the platform can wait (2^31 − 1 ms, nearly 25 days). */
 export const MAX_DURATION_MS = 2_147_483_647
 
+/** The longest wait that is kept in the database and not by a timer: 3,650 days. */
+export const MAX_DURABLE_MS = 315_360_000_000
+
 /**
  * Reads a duration as milliseconds.
  *
  * @param name what the duration is of, for the error
- * @throws KernError DEFINITION_INVALID if it is neither form, negative, or longer than {@link MAX_DURATION_MS}
+ * @param max the longest that is allowed, in milliseconds
+ * @throws KernError DEFINITION_INVALID if it is neither form, negative, or longer than `max`
  */
-export function durationMs(name: string, value: Duration): number {
+export function durationMs(name: string, value: Duration, max: number = MAX_DURATION_MS): number {
   const ms = typeof value === 'number' ? value : parse(value)
-  if (!Number.isFinite(ms) || ms < 0 || ms > MAX_DURATION_MS) {
+  if (!Number.isFinite(ms) || ms < 0 || ms > max) {
     throw new KernError(
       'DEFINITION_INVALID',
-      `${name} is ${shown(value)}: allowed are milliseconds from 0 to ${MAX_DURATION_MS}, or text such as '250ms', '30s', '5m', '2h', '1d'`,
+      `${name} is ${shown(value)}: allowed are milliseconds from 0 to ${max}, or text such as '250ms', '30s', '5m', '2h', '1d'`,
     )
   }
   return ms

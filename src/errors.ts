@@ -30,6 +30,12 @@ export const ERROR_CODES = {
   RUN_TIMEOUT: { retryable: false, meaning: 'a run took longer than its timeout' },
   OUTPUT_INVALID: { retryable: true, meaning: 'what a step returned does not fit its output schema' },
   STATE_INVALID: { retryable: false, meaning: 'the session state does not fit the state schema' },
+  STATE_CONFLICT: {
+    retryable: false,
+    meaning: 'two steps that ran at the same time set one key of the state to different values',
+  },
+  MODEL_UNAVAILABLE: { retryable: true, meaning: 'the provider of a language model did not answer, or asked to wait' },
+  MODEL_REFUSED: { retryable: false, meaning: 'the provider of a language model refused the call' },
   INTERRUPTED: { retryable: true, meaning: 'an attempt was cut off before its result was recorded' },
   CANCELLED: { retryable: false, meaning: 'the run was cancelled' },
   FENCED: { retryable: false, meaning: 'the run was taken over by another process' },

@@ -6,7 +6,8 @@ import { assertMigrated } from './db/migrate.ts'
 import { createOwnership } from './dispatch/ownership.ts'
 import { createWorker, type Worker } from './dispatch/worker.ts'
 import type { Commands, EventStreams, Workflows } from './engine/api.ts'
-import { createCommands } from './engine/commands.ts'
+import { createCommands } from './engine/commands/commands.ts'
+import type { Overrides } from './engine/execution.ts'
 import { createExecutor } from './engine/executor.ts'
 import type { ReaderFor } from './engine/ports.ts'
 import { KernError } from './errors.ts'
@@ -22,6 +23,7 @@ import { createJournal } from './store/journal.ts'
 import { createReaderFor } from './store/reader.ts'
 import { takenRun } from './store/takenRun.ts'
 import { advance, giveLostTurns } from './store/turns.ts'
+import { wakeDue } from './store/wake.ts'
 import { SYSTEM_VIEWER } from './viewer.ts'
 import type { HasDefinition } from './workflow/definition.ts'
 
@@ -57,12 +59,16 @@ export interface Kern extends Library, AsyncDisposable {
   readonly database: string
   /** Whether the database answers. */
   health(): Promise<boolean>
+  /** Resolves when no run is being executed here: each is over, or waits for its turn elsewhere, a person or a time. */
+  idle(): Promise<void>
   /** Lets running steps end within the drain time, leaves the rest for later, and closes the database. */
   close(): Promise<void>
 }
 
 const DEFAULT_GRACE_MS = 10_000
 const DEFAULT_DRAIN_MS = 5_000
+/** A wait for a time that is longer than this frees the place of its run, in milliseconds. */
+const PARK_MS = 5_000
 
 /**
  * Opens the database, takes up what earlier processes left, and serves workflows. The one place that wires all parts.
@@ -81,11 +87,15 @@ export async function createKern(options: KernOptions): Promise<Kern> {
   }
 }
 
-/** How often a worker does what, in milliseconds. What is left out is as {@link createKern} has it. */
+/** How a worker goes about its work; times in milliseconds. What is left out is as {@link createKern} has it. */
 export interface Pace {
   readonly leaseMs?: number | undefined
   readonly heartbeatMs?: number | undefined
   readonly pollMs?: number | undefined
+  /** How long a run may wait for a time before it gives its place up. */
+  readonly parkMs?: number | undefined
+  /** Functions that take the place of those of steps, by workflow id and the step's path in the definition. */
+  readonly overrides?: ReadonlyMap<string, Overrides> | undefined
 }
 
 /**
@@ -140,7 +150,17 @@ function wire(options: StartOptions, { db, reserved, kind }: Database): Parts {
     advance: (sessionId) => advance(db, sessionId),
     sleep: (ms) => clock.sleep(ms),
   })
-  const executor = createExecutor({ journal, readerFor, hub, clock, limits, graceMs, random: Math.random })
+  const executor = createExecutor({
+    journal,
+    readerFor,
+    hub,
+    clock,
+    limits,
+    graceMs,
+    parkMs: pace.parkMs ?? PARK_MS,
+    overrides: pace.overrides ?? new Map(),
+    random: Math.random,
+  })
   const ownership = createOwnership({
     db: reserved,
     workerId: newId(),
@@ -154,6 +174,7 @@ function wire(options: StartOptions, { db, reserved, kind }: Database): Parts {
     ownership,
     load: (runId) => takenRun(db, reader, runId),
     giveLostTurns: () => giveLostTurns(db),
+    wakeDue: (at) => wakeDue(db, at),
     executor,
     workflows,
     concurrency: options.concurrency ?? DEFAULTS.concurrency,
@@ -215,6 +236,7 @@ function kernOf(
         () => true,
         () => false,
       ),
+    idle: worker.idle,
     close,
     [Symbol.asyncDispose]: close,
   }

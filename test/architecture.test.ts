@@ -26,6 +26,7 @@ const ROOMS: Readonly<Record<string, number>> = {
   'src/server/': 6,
   'src/kern.ts': 7,
   'src/author.ts': 8,
+  'src/testing/': 8,
   'src/index.ts': 8.5,
   'src/cli/': 8.5,
 }

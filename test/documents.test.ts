@@ -18,6 +18,14 @@ describe('README.md', () => {
     expect(quotes).toContain(read('examples/hello.ts'))
   })
 
+  test('has every kind of step in its table, and no other', () => {
+    const documented = [...readme.matchAll(/^\| `(\w+)\(/gm)].map(([, name = '']) => name)
+    const exported = [...read('src/index.ts').matchAll(/^export \{([^}]*)\} from '\.\/workflow\//gm)]
+    const values = exported.flatMap(([, names = '']) => names.match(/(?<!type )\b[a-z]\w+(?=\s*(,|$))/g) ?? [])
+    expect(values).toContain('parallel')
+    expect(documented.toSorted()).toEqual(values.toSorted())
+  })
+
   test('has every setting of the environment in its table, and no other', () => {
     const documented = [...readme.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name = '']) => name)
     expect(documented.join(', ')).not.toBe('')

@@ -13,7 +13,9 @@ import { freshPostgres } from './support/databases.ts'
 const root = join(import.meta.dirname, '..')
 
 /** What the package exports besides types. */
-const EXPORTS = ['KernError', 'NonRetryableError', 'Workflow', 'createKern', 'pglite', 'postgres', 'sequence', 'step']
+const EXPORTS =
+  `KernError NonRetryableError Workflow agentStep approval condition createKern loop map nested parallel pglite
+  postgres router sequence sleep step waitForInput`.split(/\s+/)
 
 const WORKFLOW = `
 import { createKern, type KernOptions, pglite, postgres, sequence, step, Workflow } from 'kern'
@@ -31,6 +33,47 @@ await using kern = await createKern(options)
 const { status, output } = await kern.run(flow, { input: { text: 'hi' } })
 const length: number | undefined = output?.length
 console.log(JSON.stringify({ status, output, length, kind: postgres('postgres://localhost/x').kind }))
+`
+
+const TESTS = `${WORKFLOW}
+import { type TestKern, testKern } from 'kern/testing'
+
+await using kern: TestKern = await testKern({ workflows: [flow], overrides: { 'both/shout': () => 'HELLO' } })
+const { status, output, steps } = await kern.run(flow, { input: { text: 'hi' } })
+const shouted: string | undefined = steps['both/shout']?.output
+console.log(JSON.stringify({ status, output, shouted }))
+`
+
+const AGENT = `
+import { agentStep } from 'kern'
+
+try {
+  agentStep({ name: 'write', model: 'any/model', prompt: 'Write.' })
+} catch (error) {
+  console.log(JSON.stringify({ code: error.code, message: error.message }))
+}
+`
+
+/** Exports a node of each kind, of which the compiler must be able to name the types. */
+const LIBRARY = `
+import * as kern from 'kern'
+import { z } from 'zod'
+
+export const load = kern.step('load', () => ({ pages: 3 }))
+export const risky = kern.step({ name: 'risky', onError: 'skip', run: () => 1 })
+export const both = kern.sequence('both', [load, kern.sleep('rest', '1s')])
+export const gather = kern.parallel('gather', [load, both])
+export const enough = kern.condition('enough', { if: ({ input }) => input !== null, then: [], else: [load] })
+export const route = kern.router('route', { select: () => 'load', choices: [load, both] })
+export const again = kern.loop('again', { steps: [load], maxIterations: 2 })
+export const each = kern.map('each', { steps: [load] })
+export const some = kern.map('some', { items: ({ input }: kern.ReadContext<string[]>) => input, steps: [load] })
+export const ask = kern.approval('ask', { prompt: 'Go on?' })
+export const details = kern.waitForInput('details', { prompt: 'Where?', schema: z.object({ region: z.string() }) })
+export const write = kern.agentStep({ name: 'write', model: 'some/model', prompt: 'Write' })
+export const flow = new kern.Workflow({ name: 'Flow', steps: [gather, ask] })
+export const sub = kern.nested('sub', flow)
+export const pages = async () => (await flow.run({ input: null })).steps['gather/both/load']?.output?.pages
 `
 
 const MISUSE = `${WORKFLOW}
@@ -51,6 +94,8 @@ beforeAll(async () => {
   await npm(app, 'install', tarball, 'zod', '--prefer-offline', '--no-audit', '--no-fund', '--no-progress')
   await writeFile(join(app, 'flow.ts'), WORKFLOW)
   await writeFile(join(app, 'program.ts'), PROGRAM)
+  await writeFile(join(app, 'tests.ts'), TESTS)
+  await writeFile(join(app, 'library.ts'), LIBRARY)
 }, 120_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -83,6 +128,9 @@ async function run(program: string, args: readonly string[], cwd: string): Promi
   }
 }
 
+/** Runs a script of modules in the project that has installed the package. */
+const evaluate = (script: string) => run(process.execPath, ['--input-type=module', '--eval', script], app)
+
 const npm = (cwd: string, ...args: readonly string[]) => run('npm', args, cwd)
 
 test('packing leaves package.json as it was', async () => {
@@ -93,9 +141,11 @@ test('packing leaves package.json as it was', async () => {
 })
 
 test('the package has exactly the public exports', async () => {
-  const script = `import * as kern from 'kern'; console.log(JSON.stringify(Object.keys(kern)))`
-  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], app)
-  expect(JSON.parse(stdout).toSorted()).toEqual(EXPORTS)
+  const all = `import * as kern from 'kern'; import * as testing from 'kern/testing'`
+  const { stdout } = await evaluate(`${all}; console.log(JSON.stringify([kern, testing].map(Object.keys)))`)
+  const [kern, testing] = JSON.parse(stdout)
+  expect(kern.toSorted()).toEqual(EXPORTS)
+  expect(testing).toEqual(['testKern'])
 })
 
 test('the package has its licence, its documents, its migrations and no sources or tests', async () => {
@@ -120,8 +170,13 @@ test('its types say what a workflow takes and yields, also without skipLibCheck'
     'es2024,esnext.disposable',
   ]
   const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules', '@types')]
-  const tsc = (file: string) => run(join(root, 'node_modules', '.bin', 'tsc'), [...flags, ...types, file], app)
+  const tsc = (...args: string[]) => run(join(root, 'node_modules', '.bin', 'tsc'), [...flags, ...types, ...args], app)
   await tsc('program.ts')
+  await tsc('tests.ts')
+  await tsc('library.ts', '--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--outDir', 'types')
+  const declared = await readFile(join(app, 'types', 'library.d.ts'), 'utf8')
+  expect(declared).toContain('pages: () => Promise<number | undefined>')
+  expect(declared).not.toMatch(/\bany\b/)
   const refused = await tsc('misuse.ts').catch((error: { stdout: string }) => error)
   expect(refused.stdout).toMatch(/misuse\.ts.*Type 'string \| undefined' is not assignable to type 'number'/)
   expect(refused.stdout).toContain('does not accept the input of the run')
@@ -136,6 +191,19 @@ test('a script runs a workflow', async () => {
     kind: 'postgres',
   })
 }, 60_000)
+
+test('a test runs a workflow by kern/testing, with a function in the place of one of its steps', async () => {
+  const { stdout } = await run(process.execPath, ['tests.ts'], app)
+  expect(JSON.parse(stdout)).toEqual({ status: 'COMPLETED', output: { loud: 'HELLO', length: 5 }, shouted: 'HELLO' })
+}, 120_000)
+
+test('an agent step is refused where the package ai is not installed, with what to do', async () => {
+  const { stdout } = await evaluate(AGENT)
+  expect(JSON.parse(stdout)).toEqual({
+    code: 'DEFINITION_INVALID',
+    message: 'agent step "write" needs the package "ai", which is not installed: npm install ai',
+  })
+})
 
 test('npx kern schema prints the schema of the repository', async () => {
   const { stdout } = await run('npx', ['--no-install', 'kern', 'schema'], app)

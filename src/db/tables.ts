@@ -94,9 +94,15 @@ export const runs = kernSchema.table(
     /** Counted when the run ends; until then readers count the rows. */
     stepCount: integer(),
     attemptCount: integer(),
+    /** Summed when the run ends; until then readers sum the rows. */
+    usage: jsonText(),
+    /** How many answers people have given: who puts the run aside must have seen them all. */
+    answers: integer().notNull().default(0),
+    /** When a run that was put aside goes on by itself; null in any other. */
+    wakeAt: time(),
     cancelRequestedAt: time(),
     cancelReason: text(),
-    /** The worker that executes the run; null while it waits. */
+    /** The worker that executes the run; null while it waits. A PAUSED run has none. */
     owner: uuid(),
     /** Raised whenever a worker takes the run; a write that carries an older one changes nothing. */
     epoch: integer().notNull().default(0),
@@ -119,6 +125,11 @@ export const runs = kernSchema.table(
     index('runs_by_duration').on(sql`coalesce(${t.durationMs}, 'Infinity'::float8)`, t.runId),
     index('runs_by_tag').using('gin', t.tags),
     index('runs_by_retry_of').on(t.retryOf).where(sql`${t.retryOf} is not null`),
+    // What workers look through for runs to take: neither those that are over, nor those that wait, however many.
+    index('runs_open')
+      .on(t.createdAt, t.runId)
+      .where(sql`${t.status} in ('QUEUED', 'RUNNING') and ${t.wakeAt} is null`),
+    index('runs_by_wake').on(t.wakeAt).where(sql`${t.wakeAt} is not null`),
     check(
       'runs_final_has_end',
       sql`(${t.status} in ('COMPLETED', 'FAILED', 'CANCELLED')) = (${t.completedAt} is not null)`,
@@ -158,8 +169,17 @@ export const stepResults = kernSchema.table(
     input: jsonText(),
     output: jsonText(),
     outputPreview: text(),
+    /** The newest partial output of a step that ended without an output. */
+    partialOutput: jsonText(),
     error: jsonText(),
     statePatch: jsonText(),
+    /** What the function of a condition, router, loop or map has decided. */
+    decision: jsonText(),
+    /** What the step waits for, or waited for last. */
+    pending: jsonText(),
+    /** The last answer that was given to it. Commands write it; the journal leaves it alone. */
+    answer: jsonText(),
+    usage: jsonText(),
     historyUsed: boolean().notNull(),
     /** Whether its result ended the run early. */
     stopsRun: boolean().notNull(),

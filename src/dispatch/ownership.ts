@@ -1,8 +1,8 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, isNotNull, isNull, lte, or, sql } from 'drizzle-orm'
 import { arrayText } from '../db/array.ts'
 import type { Db } from '../db/client.ts'
 import { runs, workers } from '../db/tables.ts'
-import { sourcesOf } from '../engine/transitions.ts'
+import { CLAIMABLE } from '../engine/transitions.ts'
 
 /** After how long without a heartbeat a worker counts as dead, in milliseconds, by the database's clock. */
 const LEASE_MS = 15_000
@@ -15,20 +15,32 @@ export interface Ownership {
   /** Says that this worker lives; enters it again if its row was removed meanwhile. */
   beat(): Promise<void>
   /**
-   * Takes a run of one of these workflows, or one to be cancelled, that has its turn and no living owner, as of `at` if
-   * it had not started before.
+   * Takes a run of one of these workflows, or one to be cancelled, that has its turn and no living owner, and does not
+   * wait for a time after `at`. It starts at `at` if it had not started before.
    *
    * @returns false if it is not to be had
    */
   claim(runId: string, workflowIds: readonly string[], at: Date): Promise<boolean>
   /** Lets a run go, so that another worker takes it at once. */
   release(runId: string, epoch: number): Promise<void>
-  /** Runs of these workflows, or to be cancelled, that have their turn and no other living owner, oldest first. */
+  /**
+   * The runs that `claim` would take and that wait for no time, oldest first; those that this worker executes are among
+   * them. One whose time has come is woken before, see `wakeDue`.
+   */
   waiting(workflowIds: readonly string[], limit: number): Promise<string[]>
-  /** Runs of this worker whose cancel somebody asked for. */
-  cancelRequests(): Promise<{ readonly runId: string; readonly reason: string | null }[]>
+  /** Runs of this worker whose cancel somebody asked for, or that people have answered. */
+  requests(): Promise<RunRequests[]>
   /** Removes this worker. */
   leave(): Promise<void>
+}
+
+/** What people want of a run that is executed. */
+export interface RunRequests {
+  readonly runId: string
+  /** Null if nobody asked for a cancel. */
+  readonly cancel: { readonly reason: string | null } | null
+  /** How many answers they have given so far. */
+  readonly answers: number
 }
 
 export interface OwnershipDeps {
@@ -50,6 +62,9 @@ const unowned = (workerId: string, leaseMs: number) => sql`(kern.runs.owner is n
   or kern.runs.owner = ${workerId}::uuid or not exists (
   select 1 from kern.workers w
   where w.worker_id = kern.runs.owner and w.heartbeat_at > now() - make_interval(secs => ${leaseMs / 1000}::float8)))`
+
+/** {@link CLAIMABLE}, as the condition of the index `runs_open` has it: with parameters, it could not be used for sure. */
+const OPEN = sql`kern.runs.status in ('QUEUED', 'RUNNING') and kern.runs.wake_at is null`
 
 const hasTurn = sql`exists (select 1 from kern.sessions s where s.active_run_id = kern.runs.run_id)`
 
@@ -81,12 +96,14 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
           owner: workerId,
           epoch: sql`${runs.epoch} + 1`,
           status: 'RUNNING',
+          wakeAt: null,
           startedAt: sql`coalesce(${runs.startedAt}, ${at.toISOString()}::timestamptz)`,
         })
         .where(
           and(
             eq(runs.runId, runId),
-            inArray(runs.status, [...sourcesOf('RUNNING')]),
+            inArray(runs.status, [...CLAIMABLE]),
+            or(isNull(runs.wakeAt), lte(runs.wakeAt, at)),
             servedBy(workflowIds),
             free,
             hasTurn,
@@ -105,16 +122,29 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
       const found = await db
         .select({ runId: runs.runId })
         .from(runs)
-        .where(and(inArray(runs.status, [...sourcesOf('RUNNING')]), servedBy(workflowIds), free, hasTurn))
+        .where(and(OPEN, servedBy(workflowIds), free, hasTurn))
         .orderBy(runs.createdAt, runs.runId)
         .limit(limit)
       return found.map(({ runId }) => runId)
     },
-    cancelRequests: () =>
-      db
-        .select({ runId: runs.runId, reason: runs.cancelReason })
+    async requests() {
+      const { runId, cancelRequestedAt, cancelReason, answers } = runs
+      const found = await db
+        .select({ runId, cancelRequestedAt, cancelReason, answers })
         .from(runs)
-        .where(and(eq(runs.owner, workerId), eq(runs.status, 'RUNNING'), sql`${runs.cancelRequestedAt} is not null`)),
+        .where(
+          and(
+            eq(runs.owner, workerId),
+            eq(runs.status, 'RUNNING'),
+            or(isNotNull(runs.cancelRequestedAt), gt(runs.answers, 0)),
+          ),
+        )
+      return found.map((run) => ({
+        runId: run.runId,
+        cancel: run.cancelRequestedAt === null ? null : { reason: run.cancelReason },
+        answers: run.answers,
+      }))
+    },
     async leave() {
       await db.delete(workers).where(eq(workers.workerId, workerId))
     },

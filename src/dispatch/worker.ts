@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.ts'
 import { isKernError, KernError } from '../errors.ts'
 import type { Workflows } from '../engine/api.ts'
+import { type Bell, createBell } from '../engine/bell.ts'
 import { cancellation } from '../engine/ending.ts'
 import type { Executor } from '../engine/executor.ts'
 import type { Dispatcher, TakenRun } from '../engine/ports.ts'
 import type { Log } from '../log.ts'
 import type { Ownership } from './ownership.ts'
 
-/** How often a worker looks for runs that nobody executes, and for cancels asked for elsewhere, in milliseconds. */
+/** How often a worker looks for runs that nobody executes, and for cancels and answers given elsewhere, in milliseconds. */
 const POLL_MS = 1_000
 const HEARTBEAT_MS = 5_000
 /** What recording the last results may take after the grace time, in milliseconds. */
@@ -17,6 +18,12 @@ const END_MARGIN_MS = 2_000
 export interface Worker extends Dispatcher {
   /** Enters the worker, and takes up what earlier processes left. */
   start(): Promise<void>
+  /**
+   * Wakes what is due and takes what waits, until no run is left that can go on now and none is executed here.
+   *
+   * @throws what the database throws
+   */
+  idle(): Promise<void>
   /** Starts nothing more, lets running steps end within the drain time, and leaves the rest to other processes. */
   close(): Promise<void>
 }
@@ -26,6 +33,8 @@ export interface WorkerDeps {
   readonly load: (runId: string) => Promise<TakenRun | null>
   /** Gives turns on that the process which ended a run could not give on. */
   readonly giveLostTurns: () => Promise<void>
+  /** Lets runs go on whose time to wait is over. */
+  readonly wakeDue: (at: Date) => Promise<void>
   readonly executor: Executor
   readonly workflows: Workflows
   /** Runs at once. */
@@ -36,7 +45,7 @@ export interface WorkerDeps {
   readonly graceMs: number
   /** How often this worker says that it lives, in milliseconds. @default 5_000 */
   readonly heartbeatMs?: number | undefined
-  /** How often it looks for runs and cancels, in milliseconds. @default 1_000 */
+  /** How often it looks for runs, cancels and answers, in milliseconds. @default 1_000 */
   readonly pollMs?: number | undefined
   readonly clock: Clock
   readonly log: Log
@@ -44,6 +53,12 @@ export interface WorkerDeps {
 
 interface Place {
   readonly abort: AbortController
+  readonly answers: Bell
+  /** How many answers the run had when the bell was last rung for what is in its row. */
+  answersSeen: number
+  /** Whether the run was offered while it had this place: it may have been put aside, and go on already. */
+  offered: boolean
+  /** Resolves when the place is free. */
   done: Promise<void>
 }
 
@@ -58,15 +73,29 @@ export function createWorker(deps: WorkerDeps): Worker {
   const served = workflows.list().map(({ id }) => id)
 
   function offer(runId: string): void {
-    if (draining.signal.aborted || places.has(runId)) return
+    const place = places.get(runId)
+    if (place) place.offered = true
+    else admit(runId)
+  }
+
+  /** Takes a run that has no place yet, or remembers that there are more runs than places. */
+  function admit(runId: string): void {
+    if (draining.signal.aborted) return
     if (places.size >= deps.concurrency) {
       backlog = true
       return
     }
-    const place: Place = { abort: new AbortController(), done: Promise.resolve() }
+    const place: Place = {
+      abort: new AbortController(),
+      answers: createBell(),
+      answersSeen: 0,
+      offered: false,
+      done: Promise.resolve(),
+    }
     places.set(runId, place)
     place.done = take(runId, place).finally(() => {
       places.delete(runId)
+      if (place.offered) admit(runId)
       if (backlog) void attempt('looking for runs', look)
     })
   }
@@ -85,14 +114,16 @@ export function createWorker(deps: WorkerDeps): Worker {
     }
   }
 
-  async function execute(taken: TakenRun, { abort }: Place): Promise<string | null> {
+  async function execute(taken: TakenRun, place: Place): Promise<string | null> {
     const { run } = taken
+    const { abort, answers } = place
+    place.answersSeen = run.answers
     const definition = workflows.get(run.workflowId)
     // A run of a workflow that is not served can only be cancelled.
     if (!definition && run.cancelRequestedAt) return await deps.executor.endBy(taken, cancellation(run.cancelReason))
     if (!definition) throw new KernError('UNAVAILABLE', `workflow "${run.workflowId}" is not served here`)
     try {
-      return await deps.executor.execute(taken, definition, { abort, draining: draining.signal })
+      return await deps.executor.execute(taken, definition, { abort, draining: draining.signal, answers })
     } catch (error) {
       if (isKernError(error, 'FENCED') || isKernError(error, 'UNAVAILABLE')) throw error
       log.error({ runId: run.runId, err: error }, 'a run could not be recorded and is ended as failed')
@@ -131,14 +162,21 @@ export function createWorker(deps: WorkerDeps): Worker {
     const limit = deps.concurrency + places.size
     const waiting = await ownership.waiting(served, limit)
     if (waiting.length === limit) backlog = true
-    for (const runId of waiting) offer(runId)
+    for (const runId of waiting) if (!places.has(runId)) admit(runId)
   }
 
-  async function obeyCancels(): Promise<void> {
+  async function heedRequests(): Promise<void> {
     if (places.size === 0) return
-    for (const { runId, reason } of await ownership.cancelRequests())
-      places.get(runId)?.abort.abort(cancellation(reason))
+    for (const { runId, cancel, answers } of await ownership.requests()) {
+      const place = places.get(runId)
+      if (!place) continue
+      if (cancel) place.abort.abort(cancellation(cancel.reason))
+      if (answers > place.answersSeen) place.answers.ring()
+      place.answersSeen = answers
+    }
   }
+
+  const wakeDue = () => deps.wakeDue(clock.now())
 
   /** Goes on while this process drains: its runs are its own until they have ended. */
   async function every(ms: number, work: () => Promise<void>): Promise<void> {
@@ -161,19 +199,32 @@ export function createWorker(deps: WorkerDeps): Worker {
 
   return {
     offer,
+    answered: (runId) => places.get(runId)?.answers.ring(),
     abort: (runId, reason) => places.get(runId)?.abort.abort(cancellation(reason)),
     async start() {
       await ownership.register()
       await deps.giveLostTurns()
+      await wakeDue()
       await look()
       loops = Promise.all([
         every(deps.heartbeatMs ?? HEARTBEAT_MS, () => attempt('the heartbeat', ownership.beat)),
         every(deps.pollMs ?? POLL_MS, async () => {
-          await attempt('looking for cancels', obeyCancels)
+          await attempt('looking for cancels and answers', heedRequests)
           await attempt('looking for lost turns', deps.giveLostTurns)
+          await attempt('waking runs', wakeDue)
           await attempt('looking for runs', look)
         }),
       ])
+    },
+    async idle() {
+      for (;;) {
+        await Promise.all([...places.values()].map(({ done }) => done))
+        // A look that begins while a run is under way may not see that it was put aside, with its time already come.
+        const busy = places.size > 0
+        await wakeDue()
+        await look()
+        if (!busy && places.size === 0) return
+      }
     },
     async close() {
       const reason = new KernError('UNAVAILABLE', 'this process is stopping')

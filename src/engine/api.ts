@@ -1,7 +1,8 @@
 import type { Json } from '../json.ts'
 import type { Viewer } from '../viewer.ts'
 import type { WorkflowDefinition } from '../workflow/definition.ts'
-import type { BusyPolicy, EventRecord, RunEventType, RunRecord, SessionRecord } from './records.ts'
+import type { StepKey } from './ports.ts'
+import type { BusyPolicy, EventRecord, ResumeAction, RunEventType, RunRecord, SessionRecord } from './records.ts'
 
 /** The definitions that this Kern serves. */
 export interface Workflows {
@@ -26,8 +27,26 @@ export interface RunRequest {
   readonly idempotencyKey?: string | undefined
   /** What to do if the session has a run that is not over. @default 'QUEUE' */
   readonly onBusy?: BusyPolicy | undefined
-  /** How long to wait for the end of the run before answering, in milliseconds. @default 0 */
+  /** How long to wait until the run is over, or waits for a person, before answering, in milliseconds. @default 0 */
   readonly waitMs?: number | undefined
+}
+
+export interface ResumeRequest {
+  readonly runId: string
+  /** The step to answer. May be left out where only one waits. */
+  readonly stepPath?: string | undefined
+  /** The answer, for CONTINUE: what the step's schema accepts. */
+  readonly data?: Json | undefined
+  /** CONTINUE for steps that wait for data; RETRY, SKIP or FAIL for one that has failed. @default 'CONTINUE' */
+  readonly action?: ResumeAction | undefined
+}
+
+export interface RetryRequest {
+  readonly runId: string
+  /** The path of the first step that is executed again. @default the first step that failed */
+  readonly fromStep?: string | undefined
+  /** Takes the place of the run's input; what is reused stays as it is. @default the input of the run */
+  readonly input?: Json | undefined
 }
 
 export interface NameRequest {
@@ -69,6 +88,10 @@ export interface Commands {
     viewer: Viewer,
     request: { readonly runId: string; readonly reason?: string | undefined },
   ): Promise<RunRecord>
+  /** Answers a step that waits for a person. A bad answer leaves it waiting. */
+  resumeRun(viewer: Viewer, request: ResumeRequest): Promise<RunRecord>
+  /** Makes a new run that takes over what another one recorded before a step. */
+  retryRun(viewer: Viewer, request: RetryRequest): Promise<RunRecord>
   setSessionName(viewer: Viewer, request: NameRequest): Promise<SessionRecord>
   createSession(viewer: Viewer, request: CreateSessionRequest): Promise<SessionRecord>
   updateSession(viewer: Viewer, request: UpdateSessionRequest): Promise<SessionRecord>
@@ -89,6 +112,8 @@ export interface EventStreams {
   session(viewer: Viewer, query: SessionStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
   /** Live events of all runs of a workflow, in order within each run; never ends. @throws KernError NOT_FOUND */
   workflow(viewer: Viewer, query: WorkflowStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
+  /** The newest partial output of a step that is executed in this process; undefined for any other. */
+  partialOutput(key: StepKey): Json | undefined
 }
 
 export interface RunStreamQuery {

@@ -67,9 +67,10 @@ async function call<Value>(body: AttemptOptions<Value>['body'], signal: AbortSig
   }
 }
 
-/** A run whose time is over, or that is another's now, is not kept waiting. */
+/** A run or nested workflow whose time is over, or a run that is another's now, is not kept waiting. */
 function graceOf({ reason }: AbortSignal, graceMs: number): number {
-  return isKernError(reason, 'RUN_TIMEOUT') || isKernError(reason, 'FENCED') ? 0 : graceMs
+  const hurried = (['RUN_TIMEOUT', 'STEP_TIMEOUT', 'FENCED'] as const).some((code) => isKernError(reason, code))
+  return hurried ? 0 : graceMs
 }
 
 /** Passes the run's abort on to the body, and gives the body its grace time. */

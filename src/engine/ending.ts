@@ -3,6 +3,7 @@ import { isKernError, KernError } from '../errors.ts'
 import { type Json, type JsonObject, previewOf } from '../json.ts'
 import type { NodeOutcome } from './execution.ts'
 import { describeFailure, Interrupted, StepFailure } from './failure.ts'
+import type { Partials } from './partials.ts'
 import type { RunEnd } from './ports.ts'
 import type { Change, NewEvent } from './recorder.ts'
 import type { RunError, StepRecord } from './records.ts'
@@ -14,7 +15,7 @@ export type Ending =
   | { readonly status: 'FAILED'; readonly error: RunError }
   | { readonly status: 'CANCELLED'; readonly error: RunError }
 
-export function endingOfOutcome(outcome: NodeOutcome): Ending {
+export function endingOfOutcome(outcome: Exclude<NodeOutcome, { type: 'waiting' }>): Ending {
   if (outcome.type === 'stopped') return { status: 'COMPLETED', output: outcome.output, stoppedBy: outcome.by }
   return { status: 'COMPLETED', output: outcome.flow.value, stoppedBy: null }
 }
@@ -37,22 +38,31 @@ export interface EndedRun {
   readonly steps: ReadonlyMap<string, StepRecord>
   readonly state: JsonObject
   readonly clock: Clock
+  /** The partial outputs of steps that are cut off by the end. */
+  readonly partials?: Partials
 }
 
 /** What is recorded at the end: steps that were left open end with the run, inner ones first. */
 export function changeOf(
   ending: Ending,
-  { steps, state, clock }: EndedRun,
+  { steps, state, clock, partials }: EndedRun,
 ): Change & { readonly end: Omit<RunEnd, 'at'> } {
   const open = ending.status === 'COMPLETED' ? [] : [...steps.values()].filter((step) => step.completedAt === null)
-  const closed = open.sort((a, b) => b.position - a.position).map((step) => closedBy(ending, step, clock.now()))
-  const failures = closed.flatMap(({ status, path, error }): NewEvent[] =>
-    status === 'FAILED' && error ? [{ type: 'STEP_FAILED', stepPath: path, data: errorAsJson(error) }] : [],
-  )
+  const closed = open
+    .sort((a, b) => b.position - a.position)
+    .map((step) => ({
+      ...closedBy(ending, step, clock.now()),
+      partialOutput: partials?.newest(step.path) ?? step.partialOutput,
+    }))
+  const cutOff = closed.flatMap(({ status, path, attempts, error }): NewEvent[] => {
+    if (!error || attempts.length === 0) return []
+    const type = status === 'FAILED' ? 'STEP_FAILED' : 'STEP_CANCELLED'
+    return [{ type, stepPath: path, data: errorAsJson(error) }]
+  })
   const output = ending.status === 'COMPLETED' ? ending.output : undefined
   return {
     steps: closed,
-    events: [...failures, finalEvent(ending)],
+    events: [...cutOff, finalEvent(ending)],
     end: {
       status: ending.status,
       output,

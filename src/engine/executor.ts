@@ -2,22 +2,26 @@ import type { Clock } from '../clock.ts'
 import { isKernError, KernError } from '../errors.ts'
 import { jsonEquals, type ValueLimits } from '../json.ts'
 import { SYSTEM_VIEWER } from '../viewer.ts'
-import type { WorkflowDefinition, WorkflowNode } from '../workflow/definition.ts'
+import type { WorkflowDefinition } from '../workflow/definition.ts'
 import { unlessAborted } from './abort.ts'
+import { createAnswers } from './answers.ts'
+import type { Bell } from './bell.ts'
 import { cancellation, changeOf, type Ending, endingOfError, endingOfOutcome } from './ending.ts'
-import { type Execution, type Flow, type NodeOutcome, type Place, type RunNodes } from './execution.ts'
+import type { Execution, Flow, Overrides, Scope } from './execution.ts'
 import { describeFailure, Interrupted } from './failure.ts'
-import { runSequence } from './kinds/sequence.ts'
-import { runStep } from './kinds/step.ts'
+import { deadlineOf, park, waitHere } from './parking.ts'
+import { createPartials } from './partials.ts'
 import type { Hub, Journal, ReaderFor, TakenRun } from './ports.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
-import type { StepRecord } from './records.ts'
-import { beginRun, startOf } from './start.ts'
+import { isReused, type StepRecord } from './records.ts'
+import { type Beginning, beginRun, startOf } from './start.ts'
+import { createStateView } from './stateView.ts'
+import { runNodes } from './walk.ts'
 
 /** Executes runs that this process owns. */
 export interface Executor {
   /**
-   * Runs a run to its end, or until it must be left to another process.
+   * Runs a run to its end, or until it is put aside, or must be left to another process.
    *
    * @returns the run of the session that has its turn now, or null
    * @throws KernError FENCED or UNAVAILABLE if the run has to go on elsewhere
@@ -32,6 +36,8 @@ export interface RunControl {
   readonly abort: AbortController
   /** Aborts when no further step may start here. */
   readonly draining: AbortSignal
+  /** Rings when somebody may have answered the run. */
+  readonly answers: Bell
 }
 
 export interface ExecutorDeps {
@@ -42,6 +48,10 @@ export interface ExecutorDeps {
   readonly limits: ValueLimits
   /** How long a body may go on after its run was aborted, in milliseconds. */
   readonly graceMs: number
+  /** A wait for a time that is longer than this puts the run aside, in milliseconds. */
+  readonly parkMs: number
+  /** Functions that take the place of those of steps, by the id of the workflow; for tests of authors. */
+  readonly overrides: ReadonlyMap<string, Overrides>
   /** From 0 to 1, for the spread of retries. */
   readonly random: () => number
 }
@@ -60,9 +70,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       clock: deps.clock,
       run,
       steps,
-      committed: ({ nextRunId, over }) => {
+      committed: ({ nextRunId, settled }) => {
         next ??= nextRunId
-        deps.hub.publish({ runId: run.runId, sessionId: run.sessionId, workflowId: run.workflowId, over })
+        deps.hub.publish({ runId: run.runId, sessionId: run.sessionId, workflowId: run.workflowId, settled })
       },
       lost,
     })
@@ -79,7 +89,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       const timer = armTimeout(deps.clock, definition, taken, control.abort)
       const lost = (error: KernError) => control.abort.abort(error)
       try {
-        return await recording(taken, lost, (recorder) => runToItsEnd(deps, { taken, definition, control, recorder }))
+        return await recording(taken, lost, (recorder) => runToItsEnd({ deps, taken, definition, control, recorder }))
       } finally {
         timer.abort()
       }
@@ -93,54 +103,110 @@ export function createExecutor(deps: ExecutorDeps): Executor {
             status: error.code === 'CANCELLED' ? 'CANCELLED' : 'FAILED',
             error: describeFailure(error, null),
           }
-          await recorder.end(changeOf(ending, { steps: byPath(taken), state: taken.state, clock: deps.clock }))
+          await recorder.settle(changeOf(ending, { steps: byPath(taken), state: taken.state, clock: deps.clock }))
         },
       ),
   }
 }
 
 interface Work {
+  readonly deps: ExecutorDeps
   readonly taken: TakenRun
   readonly definition: WorkflowDefinition
   readonly control: RunControl
   readonly recorder: Recorder
 }
 
-async function runToItsEnd(deps: ExecutorDeps, work: Work): Promise<void> {
-  const { taken, definition, recorder } = work
-  let progress: Pick<Execution, 'steps' | 'state'> = { steps: byPath(taken), state: taken.state }
-  let ending: Ending | null
-  try {
-    if (taken.run.cancelRequestedAt) throw cancellation(taken.run.cancelReason)
-    const execution = await begin(deps, work)
+/** What the end of a run is recorded from. */
+type Progress = Pick<Execution, 'steps' | 'state'> & Partial<Pick<Execution, 'partials'>>
+
+async function runToItsEnd(work: Work): Promise<void> {
+  const { taken } = work
+  let progress: Progress = { steps: byPath(taken), state: taken.state }
+  const begun = (execution: Execution) => {
     progress = execution
-    ending = endingOfOutcome(await runNodes(execution, definition.steps, null, firstFlow(execution, taken)))
-  } catch (thrown) {
-    ending = endingOfError(thrown)
-    if (ending === null) throw thrown instanceof Interrupted ? thrown.reason : thrown
   }
-  const { clock } = deps
-  if (await recorder.end(changeOf(ending, { ...progress, clock }))) return
-  // A cancel was accepted after the last step and before the end: it wins.
-  const [row] = await deps.readerFor(SYSTEM_VIEWER).runs([taken.run.runId])
-  const cancelled = endingOfError(cancellation(row?.cancelReason ?? null))
-  if (cancelled) await recorder.end(changeOf(cancelled, { ...progress, clock }))
+  try {
+    const ending = await endingOf(work, begun)
+    if (ending) await settleRun(work, ending, progress)
+  } finally {
+    progress.partials?.endAll()
+  }
 }
 
-/** Sets up what the nodes share, and notes the start of a run that had not started before. */
-async function begin(deps: ExecutorDeps, { taken, definition, control, recorder }: Work): Promise<Execution> {
+/** Executes the run; null if it was put aside. @throws KernError FENCED or UNAVAILABLE if it has to go on elsewhere */
+async function endingOf(work: Work, begun: (execution: Execution) => void): Promise<Ending | null> {
+  const { deps, taken } = work
+  try {
+    if (taken.run.cancelRequestedAt) throw cancellation(taken.run.cancelReason)
+    const { execution, beginning } = await begin(deps, work)
+    begun(execution)
+    return await walkToItsEnd(execution, work, beginning)
+  } catch (thrown) {
+    const ending = endingOfError(thrown)
+    if (ending) return ending
+    throw thrown instanceof Interrupted ? thrown.reason : thrown
+  }
+}
+
+/** Records how the run ends, unless a cancel was accepted before: then that. */
+async function settleRun({ deps, taken, recorder }: Work, ending: Ending, progress: Progress): Promise<void> {
+  const { clock } = deps
+  const { steps, state, partials } = progress
+  const ended = { steps, state, clock, ...(partials ? { partials } : {}) }
+  if ((await recorder.settle(changeOf(ending, ended))) === 'committed') return
+  const cancelled = endingOfError(await acceptedCancel(deps, taken))
+  if (cancelled) await recorder.settle(changeOf(cancelled, ended))
+}
+
+/** Walks the tree, again after each wait, until the run ends; null if it was put aside. */
+async function walkToItsEnd(execution: Execution, work: Work, beginning: Beginning): Promise<Ending | null> {
+  const { taken, definition, control } = work
+  const { runInput, stateBefore } = beginning
+  for (;;) {
+    const scope: Scope = {
+      execution,
+      definition,
+      runInput,
+      history: true,
+      signal: control.abort.signal,
+      state: createStateView(stateBefore),
+    }
+    const list = { nodes: definition.steps, parentPath: null, input: firstFlow(beginning, taken) }
+    const outcome = await runNodes(scope, list)
+    if (outcome.type !== 'waiting') return endingOfOutcome(outcome)
+    if (await waitHere(scope, outcome)) continue
+    const parked = await park(execution, outcome)
+    if (parked === 'committed') return null
+    if (parked === 'cancel-requested') throw await acceptedCancel(work.deps, taken)
+    await execution.answers.refresh()
+  }
+}
+
+/** The cancel that the row of the run asks for. */
+async function acceptedCancel({ readerFor }: ExecutorDeps, { run: { runId } }: TakenRun): Promise<KernError> {
+  const [row] = await readerFor(SYSTEM_VIEWER).runs([runId])
+  return cancellation(row?.cancelReason ?? null)
+}
+
+/** Gathers what the nodes share, and notes the start of a run that had not started before. */
+async function begin(
+  deps: ExecutorDeps,
+  { taken, definition, control, recorder }: Work,
+): Promise<{ readonly execution: Execution; readonly beginning: Beginning }> {
   const { run, fresh } = taken
   const reader = deps.readerFor(SYSTEM_VIEWER)
   const options = { taken, definition, reader, limits: deps.limits }
   // The schemas that are asked here are an author's code, which may never answer.
-  const beginning = unlessAborted(control.abort.signal, beginRun(options))
-  const { runInput, state, historyRuns, change } = await beginning.catch((error: unknown) => {
+  const beginning = await unlessAborted(control.abort.signal, beginRun(options)).catch((error: unknown) => {
     // A run that is to go on elsewhere starts there.
     if (fresh && endingOfError(error) !== null) recorder.note(startOf({ stateBefore: taken.state, historyRunIds: [] }))
     throw error
   })
-  if (change) recorder.note(change)
-  return {
+  if (beginning.change) recorder.note(beginning.change)
+  const steps = byPath(taken)
+  const { runId, sessionId, workflowId, number } = run
+  const execution: Execution = {
     run,
     definition,
     recorder,
@@ -148,28 +214,41 @@ async function begin(deps: ExecutorDeps, { taken, definition, control, recorder 
     random: deps.random,
     limits: deps.limits,
     graceMs: deps.graceMs,
-    signal: control.abort.signal,
+    parkMs: deps.parkMs,
     draining: control.draining,
-    runInput,
-    historyRuns,
+    historyRuns: beginning.historyRuns,
     readHistory: async (count) => {
       try {
-        return await reader.completedRuns(run.sessionId, run.number, count)
+        return await reader.completedRuns(sessionId, number, count)
       } catch (error) {
         // The step did not fail, its database did: the run goes on when that is back.
         if (isKernError(error, 'UNAVAILABLE')) control.abort.abort(error)
         throw error
       }
     },
-    steps: byPath(taken),
-    state,
+    overrides: deps.overrides.get(workflowId) ?? new Map(),
+    steps,
+    patches: taken.steps.flatMap((step) =>
+      step.statePatch ? [{ path: step.path, patch: step.statePatch, reused: isReused(step) }] : [],
+    ),
+    answers: createAnswers({ runId, seen: run.answers, bell: control.answers, reader, steps }),
+    partials: createPartials({
+      clock: deps.clock,
+      limits: deps.limits,
+      publish: (path, partialOutput) => {
+        const at = deps.clock.now()
+        deps.hub.progress({ runId, path, sessionId, workflowId, number, seq: recorder.seq(), at, partialOutput })
+      },
+    }),
+    state: beginning.state,
     position: taken.steps.length,
-    authorEvents: 0,
+    authorEvents: taken.authorEvents,
   }
+  return { execution, beginning }
 }
 
 /** The run's input as its schema gives it; stored again only where the schema changed it. */
-function firstFlow({ runInput: value }: Execution, { payload: { input } }: TakenRun): Flow {
+function firstFlow({ runInput: value }: Beginning, { payload: { input } }: TakenRun): Flow {
   const same = value === undefined || input === undefined ? value === input : jsonEquals(value, input)
   return same ? { value: input, source: 'run' } : { value, source: 'own' }
 }
@@ -178,38 +257,21 @@ function byPath(taken: TakenRun): Map<string, StepRecord> {
   return new Map(taken.steps.map((step) => [step.path, step]))
 }
 
-const runNodes: RunNodes = async (execution, nodes, parentPath, input) => {
-  let flow = input
-  for (const node of nodes) {
-    const path = parentPath === null ? node.name : `${parentPath}/${node.name}`
-    const outcome = await runNode(execution, node, { path, parentPath }, flow)
-    if (outcome.type === 'stopped') return outcome
-    flow = outcome.flow
-  }
-  return { type: 'done', flow }
-}
-
-function runNode(execution: Execution, node: WorkflowNode, place: Place, input: Flow): Promise<NodeOutcome> {
-  switch (node.kind) {
-    case 'step':
-      return runStep(execution, node, place, input)
-    case 'sequence':
-      return runSequence(execution, node, place, input, runNodes)
-  }
-}
-
 /** Aborts the run when its time is over, counted from its first start, also after it went from one process to another. */
 function armTimeout(
   clock: Clock,
-  { timeoutMs }: WorkflowDefinition,
+  definition: WorkflowDefinition,
   { run }: TakenRun,
   abort: AbortController,
 ): AbortController {
   const disarm = new AbortController()
-  if (timeoutMs === null) return disarm
-  const elapsed = clock.now().getTime() - (run.startedAt ?? clock.now()).getTime()
-  const expire = () =>
-    abort.abort(new KernError('RUN_TIMEOUT', `the run took longer than its timeout of ${timeoutMs} ms`))
-  clock.sleep(Math.max(0, timeoutMs - elapsed), disarm.signal).then(expire, () => undefined)
+  const deadline = deadlineOf(definition, run.startedAt ?? clock.now())
+  if (!deadline) return disarm
+  const text = `the run took longer than its timeout of ${definition.timeoutMs} ms`
+  const expire = () => abort.abort(new KernError('RUN_TIMEOUT', text))
+  const left = deadline.getTime() - clock.now().getTime()
+  // At once: what waits for a person would else be put aside again before a timer of no length strikes.
+  if (left <= 0) expire()
+  else clock.sleep(left, disarm.signal).then(expire, () => undefined)
   return disarm
 }

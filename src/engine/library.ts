@@ -1,11 +1,13 @@
-import type { CommandDeps } from './commandDeps.ts'
-import type { Commands, EventStreams, RunRequest } from './api.ts'
-import type { EventRecord, RunRecord, SessionRecord, StepRecord } from './records.ts'
-import { waitForEnd } from './waiting.ts'
+import type { CommandDeps } from './commands/commandDeps.ts'
+import type { Commands, EventStreams, ResumeRequest, RetryRequest, RunRequest } from './api.ts'
+import type { EventRecord, RunRecord, SessionRecord } from './records.ts'
+import type { StepsByPath } from './typedSteps.ts'
+import { waitUntilSettled } from './commands/waiting.ts'
 import { KernError, shown } from '../errors.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { checkSessionId } from '../session/naming.ts'
 import { SYSTEM_VIEWER } from '../viewer.ts'
+import type { HasDefinition, WorkflowNode } from '../workflow/definition.ts'
 import type { TypedDefinition } from '../workflow/infer.ts'
 
 /** What a run is started with, from code. */
@@ -17,41 +19,59 @@ export interface RunOptions<Input = unknown>
   readonly sessionState?: JsonObject | undefined
 }
 
-/** A finished run, whatever its status. */
-export interface RunResult<Output = unknown> extends Omit<RunRecord, 'epoch'> {
+/** A run as it was when it was read, whatever its status. */
+export interface RunResult<Output = unknown, Steps extends readonly WorkflowNode[] = readonly []>
+  extends Omit<RunRecord, 'epoch'> {
   readonly input: Json | undefined
   /** Undefined unless the run is COMPLETED. */
   readonly output: Output | undefined
   /** The session's state before the run and after it. */
   readonly stateBefore: JsonObject | undefined
   readonly stateAfter: JsonObject | undefined
-  /** Every step that ran, by its path. */
-  readonly steps: Readonly<Record<string, StepRecord>>
+  /** Every step that ran, by its path: `gather/web`, `refine[2]/draft`. */
+  readonly steps: StepsByPath<Steps>
 }
 
 /** A workflow whose types are known: a `Workflow`. */
-export interface Runnable<Input, Output, State> {
-  readonly definition: TypedDefinition<Input, Output, State>
+export interface Runnable<Input, Output, State, Steps extends readonly WorkflowNode[]> {
+  readonly definition: TypedDefinition<Input, Output, State, Steps>
 }
 
 /** What code that embeds Kern calls; for GraphQL and the command line there are the parts below it. */
 export interface Library {
   /**
-   * Runs a workflow and resolves with the finished run: a run that failed or was cancelled is a value too.
+   * Runs a workflow and resolves with the run when it is over, or waits for a person: its status is PAUSED then. A run
+   * that failed or was cancelled is a value too.
    *
    * @throws KernError if the run was not accepted: INPUT_INVALID, NOT_FOUND, CONFLICT, UNAVAILABLE
    */
-  run<Input, Output, State>(
-    workflow: Runnable<Input, Output, State>,
-    options: RunOptions<Input>,
-  ): Promise<RunResult<Output>>
   run(workflowId: string, options: RunOptions): Promise<RunResult>
+  run<Input, Output, State, Steps extends readonly WorkflowNode[]>(
+    workflow: Runnable<Input, Output, State, Steps>,
+    options: RunOptions<Input>,
+  ): Promise<RunResult<Output, Steps>>
   /** Starts a run and gives its events as they are committed, up to the final one. @throws KernError as `run` */
-  stream<Input, Output, State>(
-    workflow: Runnable<Input, Output, State>,
+  stream(workflowId: string, options: RunOptions): AsyncIterableIterator<EventRecord>
+  stream<Input, Output, State, Steps extends readonly WorkflowNode[]>(
+    workflow: Runnable<Input, Output, State, Steps>,
     options: RunOptions<Input>,
   ): AsyncIterableIterator<EventRecord>
-  stream(workflowId: string, options: RunOptions): AsyncIterableIterator<EventRecord>
+  /**
+   * Answers a step that waits for a person, and resolves with the run when it is over, or waits for the next answer. A
+   * bad answer leaves the step waiting.
+   *
+   * @throws KernError NOT_FOUND, INPUT_INVALID, CONFLICT if nothing waits for this answer, UNAVAILABLE
+   */
+  resumeRun(request: ResumeRequest): Promise<RunResult>
+  /**
+   * Makes a new run that takes over what another one, which is over, recorded before a step, and resolves with it as
+   * `run` does.
+   *
+   * @throws KernError NOT_FOUND, INPUT_INVALID, CONFLICT if the run is not over, or does not fit the definition any more
+   */
+  retryRun(request: RetryRequest): Promise<RunResult>
+  /** Cancels a run and resolves with it when it is over; one that was over before stays as it is. @throws KernError NOT_FOUND */
+  cancelRun(request: { readonly runId: string; readonly reason?: string | undefined }): Promise<RunResult>
   /** A run as it is now; null if there is none with this id. */
   getRun(runId: string): Promise<RunResult | null>
   /** A session as it is now; null if there is none with this id. @throws KernError INPUT_INVALID for what is no id */
@@ -66,7 +86,7 @@ export type LibraryDeps = Pick<CommandDeps, 'readerFor' | 'hub' | 'clock' | 'clo
 export function createLibrary({ commands, streams, readerFor, hub, clock, closing }: LibraryDeps): Library {
   const reader = readerFor(SYSTEM_VIEWER)
 
-  function start(workflow: Runnable<unknown, unknown, unknown> | string, options: RunOptions): Promise<RunRecord> {
+  function start(workflow: HasDefinition | string, options: RunOptions): Promise<RunRecord> {
     const { input, ...request } = options
     const workflowId = typeof workflow === 'string' ? workflow : workflow.definition.id
     // Whether it is JSON is checked with everything else that the caller gives.
@@ -86,16 +106,22 @@ export function createLibrary({ commands, streams, readerFor, hub, clock, closin
     return { ...shownRun, input, output, stateBefore, stateAfter, steps: byPath }
   }
 
+  async function settled({ runId }: RunRecord): Promise<RunResult> {
+    await waitUntilSettled({ runId, reader, hub, clock, closing, timeoutMs: null })
+    const result = await resultOf(runId)
+    if (result) return result
+    throw new KernError('NOT_FOUND', `run ${shown(runId)} was deleted while it was waited for`)
+  }
+
   return {
-    async run(workflow: Runnable<unknown, unknown, unknown> | string, options: RunOptions) {
-      const { runId } = await start(workflow, options)
-      await waitForEnd({ runId, reader, hub, clock, closing, timeoutMs: null })
-      const result = await resultOf(runId)
-      if (!result) throw new KernError('NOT_FOUND', `run ${shown(runId)} was deleted while it was waited for`)
+    async run(workflow: HasDefinition | string, options: RunOptions) {
       // The output was checked by the schema that gives it its type.
-      return result as RunResult<never>
+      return (await settled(await start(workflow, options))) as RunResult<never>
     },
-    stream: (workflow: Runnable<unknown, unknown, unknown> | string, options: RunOptions) =>
+    resumeRun: async (request) => await settled(await commands.resumeRun(SYSTEM_VIEWER, request)),
+    retryRun: async (request) => await settled(await commands.retryRun(SYSTEM_VIEWER, request)),
+    cancelRun: async (request) => await settled(await commands.cancelRun(SYSTEM_VIEWER, request)),
+    stream: (workflow: HasDefinition | string, options: RunOptions) =>
       opened(async () => {
         const { runId } = await start(workflow, options)
         return await streams.run(SYSTEM_VIEWER, { runId })

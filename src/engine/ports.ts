@@ -1,5 +1,5 @@
-import type { HistoryRun } from '../workflow/context.ts'
 import type { Json, JsonObject } from '../json.ts'
+import type { HistoryRun } from '../workflow/context.ts'
 import type { Viewer } from '../viewer.ts'
 import type {
   EventRecord,
@@ -12,6 +12,7 @@ import type {
   StepRecord,
   StepSummary,
   StepValues,
+  TokenUsage,
 } from './records.ts'
 
 /* ------------------------------------------------------------------ reading */
@@ -153,12 +154,26 @@ export interface RunWrite {
   readonly events: readonly EventRecord[]
   readonly stepCount: number
   readonly attemptCount: number
+  /** What the steps used together. */
+  readonly usage: TokenUsage | null
   /** The session's new state, where it changed. */
   readonly state?: JsonObject | undefined
   /** Written once, when the run starts. */
   readonly start?: { readonly stateBefore: JsonObject; readonly historyRunIds: readonly string[] } | undefined
   /** Written once, when the run ends. */
   readonly end?: RunEnd | undefined
+  /** Written when the run is put aside until somebody answers or a time has come. Never together with `end`. */
+  readonly park?: RunPark | undefined
+}
+
+/** A run that is put aside: nobody owns it any more. */
+export interface RunPark {
+  /** PAUSED while it waits for a person, RUNNING where it only waits for a time. */
+  readonly status: 'PAUSED' | 'RUNNING'
+  /** When it goes on by itself; null if it does not. */
+  readonly wakeAt: Date | null
+  /** How many answers the writer has seen: with more in the row, the run is not put aside. */
+  readonly answers: number
 }
 
 export interface RunEnd {
@@ -176,8 +191,10 @@ export type WriteOutcome =
   | { readonly type: 'committed'; readonly nextRunId: string | null }
   /** Another worker took the run; nothing was written. */
   | { readonly type: 'fenced' }
-  /** The run was to end as COMPLETED or FAILED, but a cancel was accepted before; nothing was written. */
+  /** The run was to end as COMPLETED or FAILED, or to be parked, but a cancel was accepted before; nothing was written. */
   | { readonly type: 'cancel-requested' }
+  /** The run was to be parked, but answers came that the writer has not seen; nothing was written. */
+  | { readonly type: 'answered' }
 
 /**
  * Where the executor's results go. A write is durable when its promise resolves, and writes of one run are committed in
@@ -196,8 +213,10 @@ export interface TakenRun {
   readonly payload: RunPayload
   /** The session's state now. */
   readonly state: JsonObject
-  /** What was recorded before. */
+  /** What was recorded before; of a fresh run, what it takes over from the run that it is a retry of. */
   readonly steps: readonly StepRecord[]
+  /** How many events of their own authors have added to the run so far. */
+  readonly authorEvents: number
   /** True if the run had not started before. */
   readonly fresh: boolean
 }
@@ -206,6 +225,8 @@ export interface TakenRun {
 export interface Dispatcher {
   /** Says that a run has its turn; a worker takes it as soon as one has a free place. */
   offer(runId: string): void
+  /** Says that the run was answered, if it is executed here; elsewhere its owner finds that in the row. */
+  answered(runId: string): void
   /** Cancels the run if it is executed here; elsewhere its owner finds the request in the row. */
   abort(runId: string, reason: string | null): void
 }
@@ -216,14 +237,33 @@ export interface Hub {
   publish(change: RunChange): void
   /** Calls `wake` after each change that matters to the topic, until the returned function is called. */
   listen(topic: Topic, wake: (change: RunChange) => void): () => void
+  /** A step of a run that is executed here has a newer partial output. Not stored: who does not listen misses it. */
+  progress(progress: StepProgress): void
+  /** Calls `take` with each progress that matters to the topic, until the returned function is called. */
+  listenToProgress(topic: Topic, take: (progress: StepProgress) => void): () => void
+  /** The newest partial output of a step that is executed here; undefined for any other. */
+  partialOutput(key: StepKey): Json | undefined
+}
+
+/** The newest partial output of a step. */
+export interface StepProgress extends StepKey {
+  readonly sessionId: string
+  readonly workflowId: string
+  /** The number of the run in its session. */
+  readonly number: number
+  /** The `seq` of the newest event of the run when this was made. */
+  readonly seq: number
+  readonly at: Date
+  /** Undefined when the step has ended: there is no partial output any more. */
+  readonly partialOutput: Json | undefined
 }
 
 export interface RunChange {
   readonly runId: string
   readonly sessionId: string
   readonly workflowId: string
-  /** Whether the run is over by it. */
-  readonly over: boolean
+  /** Whether the run is over by it, or waits for a person now. */
+  readonly settled: boolean
 }
 
 export type Topic = { readonly runId: string } | { readonly sessionId: string } | { readonly workflowId: string }

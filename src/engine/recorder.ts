@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts'
 import { KernError } from '../errors.ts'
 import type { Json, JsonObject } from '../json.ts'
-import type { Journal, RunEnd, RunWrite, WriteOutcome } from './ports.ts'
-import type { EventRecord, RunEventType, RunRecord, StepRecord } from './records.ts'
+import { addUsage } from './agent/usage.ts'
+import type { Journal, RunEnd, RunPark, RunWrite, WriteOutcome } from './ports.ts'
+import type { EventRecord, RunEventType, RunRecord, StepRecord, TokenUsage } from './records.ts'
 
 /** An event as the executor states it; the recorder gives it its number and time. */
 export interface NewEvent {
@@ -19,6 +20,7 @@ export interface Change {
   readonly state?: JsonObject
   readonly start?: RunWrite['start']
   readonly end?: Omit<RunEnd, 'at'>
+  readonly park?: RunPark
 }
 
 /**
@@ -28,8 +30,13 @@ export interface Change {
 export interface Recorder {
   note(change: Change): void
   commit(change: Change): Promise<void>
-  /** Like commit, but the end may be refused because a cancel was accepted before: then false, and nothing of it is kept. */
-  end(change: Change & { readonly end: Omit<RunEnd, 'at'> }): Promise<boolean>
+  /**
+   * Like commit, for the end of the run, or for putting it aside: both give way to a cancel that was accepted before, and
+   * the second also to answers. Then nothing of the change is kept.
+   */
+  settle(change: Change): Promise<Exclude<WriteOutcome['type'], 'fenced'>>
+  /** The `seq` of the newest event that is durable. */
+  seq(): number
   /** Resolves when nothing is under way, whatever became of it. */
   idle(): Promise<void>
 }
@@ -40,7 +47,7 @@ export interface RecorderOptions {
   readonly run: RunRecord
   readonly steps: readonly StepRecord[]
   /** Called after each commit, before the one who waits for it goes on. */
-  readonly committed: (committed: { readonly nextRunId: string | null; readonly over: boolean }) => void
+  readonly committed: (committed: { readonly nextRunId: string | null; readonly settled: boolean }) => void
   /** Called once if nothing more can be written: the run is another's now, or the database refused. */
   readonly lost: (error: KernError) => void
 }
@@ -51,22 +58,24 @@ interface Batch {
   state?: JsonObject | undefined
   start?: RunWrite['start']
   end?: RunEnd
+  park?: RunPark
 }
 
 export function createRecorder(options: RecorderOptions): Recorder {
   const { journal, clock, run } = options
   let seq = run.lastSeq
+  let durable = seq
   let batch: Batch = { steps: new Map(), events: [] }
   let flushing: Promise<WriteOutcome> | null = null
   let scheduled = false
   let broken: KernError | null = null
-  const attempts = new Map(options.steps.map((step) => [step.path, step.attempts.length]))
+  const newest = new Map(options.steps.map((step) => [step.path, step]))
 
   function add(change: Change): void {
     const at = clock.now()
     for (const step of change.steps ?? []) {
       batch.steps.set(step.path, step)
-      attempts.set(step.path, step.attempts.length)
+      newest.set(step.path, step)
     }
     for (const { type, stepPath = null, name = null, data } of change.events ?? []) {
       seq += 1
@@ -75,6 +84,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     if (change.state) batch.state = change.state
     if (change.start) batch.start = change.start
     if (change.end) batch.end = { ...change.end, at }
+    if (change.park) batch.park = change.park
   }
 
   /** At most one write of a run is under way: its order needs no thought in the journal. */
@@ -82,14 +92,19 @@ export function createRecorder(options: RecorderOptions): Recorder {
     while (flushing) await flushing.catch(() => undefined)
     if (broken) throw broken
     const taken = batch
-    if (taken.steps.size === 0 && taken.events.length === 0 && !taken.end) return { type: 'committed', nextRunId: null }
+    if (taken.steps.size === 0 && taken.events.length === 0 && !taken.end && !taken.park) {
+      return { type: 'committed', nextRunId: null }
+    }
     batch = { steps: new Map(), events: [] }
     flushing = write(taken)
     try {
       const outcome = await flushing
       if (outcome.type === 'fenced') throw new KernError('FENCED', `run ${run.runId} was taken over by another process`)
-      if (outcome.type === 'committed')
-        options.committed({ nextRunId: outcome.nextRunId, over: taken.end !== undefined })
+      if (outcome.type === 'committed') {
+        durable = taken.events.at(-1)?.seq ?? durable
+        const settled = taken.end !== undefined || taken.park?.status === 'PAUSED'
+        options.committed({ nextRunId: outcome.nextRunId, settled })
+      }
       return outcome
     } catch (error) {
       broken ??=
@@ -104,9 +119,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 
   function write(taken: Batch): Promise<WriteOutcome> {
-    const { steps, events, state, start, end } = taken
-    let attemptCount = 0
-    for (const count of attempts.values()) attemptCount += count
+    const { steps, events, state, start, end, park } = taken
     return journal.write({
       runId: run.runId,
       sessionId: run.sessionId,
@@ -115,11 +128,12 @@ export function createRecorder(options: RecorderOptions): Recorder {
       epoch: run.epoch,
       steps: [...steps.values()],
       events,
-      stepCount: attempts.size,
-      attemptCount,
+      // Only the end is written with them: counting at each write would cost more the longer the run is.
+      ...totalsOf(end ? [...newest.values()] : []),
       state,
       start,
       end,
+      park,
     })
   }
 
@@ -137,19 +151,29 @@ export function createRecorder(options: RecorderOptions): Recorder {
       add(change)
       await flush()
     },
-    async end(change) {
+    async settle(change) {
       while (flushing) await flushing.catch(() => undefined)
       const before = { batch: { ...batch, steps: new Map(batch.steps), events: [...batch.events] }, seq }
       add(change)
-      const outcome = await flush()
-      if (outcome.type !== 'cancel-requested') return true
-      // Nothing of this end was written: what was to be written before it still is.
+      const { type } = await flush()
+      if (type === 'fenced') throw new KernError('FENCED', `run ${run.runId} was taken over by another process`)
+      if (type === 'committed') return type
+      // Nothing of it was written: what was to be written before it still is.
       batch = before.batch
       seq = before.seq
-      return false
+      return type
     },
+    seq: () => durable,
     async idle() {
       while (flushing) await flushing.catch(() => undefined)
     },
+  }
+}
+
+function totalsOf(steps: readonly StepRecord[]): Pick<RunWrite, 'stepCount' | 'attemptCount' | 'usage'> {
+  return {
+    stepCount: steps.length,
+    attemptCount: steps.reduce((sum, { attempts }) => sum + attempts.length, 0),
+    usage: steps.reduce<TokenUsage | null>((sum, { usage }) => addUsage(sum, usage), null),
   }
 }

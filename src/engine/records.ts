@@ -12,10 +12,14 @@ export const RUN_EVENT_TYPES = [
   'RUN_QUEUED',
   'RUN_STARTED',
   'STEP_STARTED',
+  // Live only: it is never stored, and has the `seq` of the newest stored event.
+  'STEP_PROGRESS',
   'STEP_RETRYING',
+  'STEP_PAUSED',
   'STEP_COMPLETED',
   'STEP_FAILED',
   'STEP_SKIPPED',
+  'STEP_CANCELLED',
   'STATE_CHANGED',
   'LOG',
   'CUSTOM',
@@ -87,7 +91,13 @@ export interface RunRecord {
   readonly idempotencyKey: string | null
   readonly stepCount: number
   readonly attemptCount: number
+  /** What language models used; null if none was called. */
+  readonly usage: TokenUsage | null
   readonly lastSeq: number
+  /** How many answers people have given so far to what the run waited for. */
+  readonly answers: number
+  /** When a run that waits goes on by itself; null for one that does not wait, or waits for a person only. */
+  readonly wakeAt: Date | null
   readonly cancelRequestedAt: Date | null
   readonly cancelReason: string | null
   readonly epoch: number
@@ -106,6 +116,42 @@ export interface RunPayload {
   readonly output: Json | undefined
   readonly stateBefore: JsonObject | undefined
   readonly stateAfter: JsonObject | undefined
+}
+
+/** Tokens that language models read and wrote. */
+export interface TokenUsage {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly totalTokens: number
+}
+
+/** What a step waits for. */
+export interface PendingWait {
+  /** 1, 2, 3 … within the step: an answer is for one wait only. */
+  readonly number: number
+  /** `input`: data from a person; `error`: what a person says to a failure; `time`: `expiresAt`. */
+  readonly reason: 'input' | 'error' | 'time'
+  readonly prompt: string | null
+  readonly requestedAt: string
+  /** When the wait ends by itself; null if it does not. */
+  readonly expiresAt: string | null
+  /** The number of attempts that the step had when it began to wait. */
+  readonly attempts: number
+}
+
+/** What a person may say to a run that waits. */
+export const RESUME_ACTIONS = ['CONTINUE', 'RETRY', 'SKIP', 'FAIL'] as const
+export type ResumeAction = (typeof RESUME_ACTIONS)[number]
+
+/** What a person said to a wait. */
+export interface Answer {
+  /** Of the {@link PendingWait} that it is for. */
+  readonly number: number
+  readonly action: ResumeAction
+  /** With CONTINUE: the data, as the step's schema gives it. */
+  readonly data?: Json
+  readonly at: string
+  readonly userId: string | null
 }
 
 export interface StepAttempt {
@@ -133,12 +179,21 @@ export interface StepRecord {
   readonly kind: string
   readonly status: StepStatus
   readonly inputFrom: InputSource
-  /** Set where `inputFrom` is `own`; a reader fills it in for the others. */
+  /** Stored where `inputFrom` is `own`; a reader fills it in for the others. */
   readonly input: Json | undefined
   readonly output: Json | undefined
   readonly outputPreview: string | null
+  /** The newest partial output of a step that ended without an output. */
+  readonly partialOutput: Json | undefined
   readonly error: RunError | null
   readonly statePatch: JsonObject | undefined
+  /** What the function of a condition, router, loop or map has decided. */
+  readonly decision: Json | undefined
+  /** What the step waits for, or waited for last. */
+  readonly pending: PendingWait | null
+  /** The last answer that was given to it. Written by commands, never by the one who executes the run. */
+  readonly answer: Answer | null
+  readonly usage: TokenUsage | null
   readonly historyUsed: boolean
   /** Whether its result ended the run early. */
   readonly stopsRun: boolean
@@ -149,10 +204,10 @@ export interface StepRecord {
 }
 
 /** A step as lists show it, without its values, which may be large. */
-export type StepSummary = Omit<StepRecord, 'input' | 'output'>
+export type StepSummary = Omit<StepRecord, 'input' | 'output' | 'partialOutput' | 'decision'>
 
 /** The values of a step. */
-export type StepValues = Pick<StepRecord, 'input' | 'output'>
+export type StepValues = Pick<StepRecord, 'input' | 'output' | 'partialOutput'>
 
 /** One event of a run. `seq` is 1, 2, 3 … without gaps. */
 export interface EventRecord {
@@ -178,4 +233,9 @@ const FINAL_EVENTS: ReadonlySet<RunEventType> = new Set(['RUN_COMPLETED', 'RUN_F
 /** True for the event that ends the list of a run. */
 export function isFinalEvent(type: RunEventType): boolean {
   return FINAL_EVENTS.has(type)
+}
+
+/** True for a step whose result was taken over from the run that this one is a retry of. */
+export function isReused({ attempts, status }: Pick<StepSummary, 'attempts' | 'status'>): boolean {
+  return attempts.length === 0 && (status === 'COMPLETED' || status === 'SKIPPED')
 }

@@ -13,15 +13,20 @@ import { deepMerge, diffPatch } from '../session/mergePatch.ts'
 import { withinBudget } from '../session/history.ts'
 import type { HistoryRun } from '../workflow/context.ts'
 import type { WorkflowDefinition } from '../workflow/definition.ts'
+import { definitionPathOf } from '../workflow/nodes.ts'
 import { faultsText, validate } from '../workflow/schemaCheck.ts'
-import { historyNeeded } from './execution.ts'
+import { historyNeeded } from './nodeHistory.ts'
 import type { Reader, TakenRun } from './ports.ts'
 import type { Change, NewEvent } from './recorder.ts'
+import { isReused } from './records.ts'
 
 /** What a run begins with, whether it starts or goes on. */
 export interface Beginning {
   /** The input as the workflow's schema gives it; all steps share it, so it cannot be changed. */
   readonly runInput: Json | undefined
+  /** The session's state where the first step begins. */
+  readonly stateBefore: JsonObject
+  /** The session's state now. */
   readonly state: JsonObject
   readonly historyRuns: readonly HistoryRun[]
   /** What is to be recorded of it; null where that was done before. */
@@ -43,7 +48,10 @@ export async function beginRun({ taken, definition, reader, limits }: BeginOptio
   const needed = historyNeeded(definition)
   const historyRuns = needed === 0 ? [] : await reader.completedRuns(run.sessionId, run.number, needed)
   for (const past of historyRuns) freezeRun(past)
-  if (!fresh) return { runInput, state: deepFreeze(copyJson(taken.state)), historyRuns, change: null }
+  if (!fresh) {
+    const stateBefore = deepFreeze(copyJson(payload.stateBefore ?? {}))
+    return { runInput, stateBefore, state: deepFreeze(copyJson(taken.state)), historyRuns, change: null }
+  }
 
   const merged = deepMerge(deepMerge(definition.initialState, taken.state), payload.stateGiven ?? {})
   const state = await stateWithDefaults(definition, merged, limits)
@@ -51,18 +59,30 @@ export async function beginRun({ taken, definition, reader, limits }: BeginOptio
   const changed = !jsonEquals(state, taken.state)
   return {
     runInput,
-    state: deepFreeze(state),
+    stateBefore: deepFreeze(state),
+    state,
     historyRuns,
     change: {
-      ...startOf({ stateBefore: state, historyRunIds }, changed ? diffPatch(taken.state, state) : undefined),
+      ...startOf(
+        { stateBefore: state, historyRunIds },
+        {
+          ...(run.retryOf === null
+            ? {}
+            : { data: { retryOf: run.retryOf, reusedSteps: taken.steps.filter(isReused).length } }),
+          ...(changed ? { statePatch: diffPatch(taken.state, state) } : {}),
+        },
+      ),
       ...(changed ? { state } : {}),
     },
   }
 }
 
 /** That a run starts, and with what: one change, so that a run has either not started, or with all of it. */
-export function startOf(start: NonNullable<Change['start']>, statePatch?: JsonObject): Change {
-  const events: NewEvent[] = [{ type: 'RUN_STARTED' }]
+export function startOf(
+  start: NonNullable<Change['start']>,
+  { data, statePatch }: { readonly data?: JsonObject; readonly statePatch?: JsonObject } = {},
+): Change {
+  const events: NewEvent[] = [{ type: 'RUN_STARTED', data }]
   if (statePatch) events.push({ type: 'STATE_CHANGED', data: statePatch })
   return { start, events }
 }
@@ -125,7 +145,7 @@ async function parsedInput(
 /** Results are matched by path. A run whose recorded steps are not in the definition any more cannot go on. */
 function assertRecordedStepsExist({ run, steps }: TakenRun, definition: WorkflowDefinition): void {
   const kinds = new Map(definition.nodes.map(({ path, node }) => [path, node.kind]))
-  const lost = steps.find(({ path, kind }) => kinds.get(path) !== kind)
+  const lost = steps.find(({ path, kind }) => kinds.get(definitionPathOf(path)) !== kind)
   if (!lost) return
   throw new KernError(
     'DEFINITION_CHANGED',

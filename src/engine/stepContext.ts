@@ -1,8 +1,9 @@
 import { KernError, shown } from '../errors.ts'
-import { copyJson, deepFreeze, isJsonObject, type Json, type JsonObject } from '../json.ts'
+import { deepFreeze, isJsonObject, type Json, type JsonObject } from '../json.ts'
 import { mergePatch } from '../session/mergePatch.ts'
-import type { History, StepContext } from '../workflow/context.ts'
-import { checkedJson, type Execution, recordedOutput } from './execution.ts'
+import type { History, ReadContext, StepContext } from '../workflow/context.ts'
+import { checkedJson, type Scope } from './execution.ts'
+import { outputFor } from './outputs.ts'
 
 /** How many events of its own a run may add with `emit` and `log`. */
 export const MAX_AUTHOR_EVENTS = 10_000
@@ -18,25 +19,47 @@ export interface OpenAttempt {
   close(): void
 }
 
-export interface AttemptScope {
+/** What a function of an author's is given besides what is the same for all of a branch. */
+export interface Reading {
+  /** The path that `stepPath` tells. */
   readonly path: string
-  readonly attempt: number
-  /** The session's state as the step's own schema gives it. */
-  readonly state: JsonObject
+  /** Whose earlier outputs it may read, if that is another: the iteration that it looks back on. */
+  readonly reader?: string
   readonly input: unknown
+  readonly state: JsonObject
   readonly history: History
   readonly signal: AbortSignal
+}
+
+/** What every function of an author's is given. */
+export function readContext(scope: Scope, { path, reader = path, ...given }: Reading): ReadContext {
+  const { run } = scope.execution
+  return {
+    ...given,
+    runInput: scope.runInput,
+    // The caller's type is that of the step's own definition, whose output was checked before it was recorded.
+    outputOf: <Output>(step: unknown) => outputFor(scope.execution, step, reader) as Output,
+    runId: run.runId,
+    sessionId: run.sessionId,
+    userId: run.userId,
+    stepPath: path,
+  }
+}
+
+export interface AttemptScope extends Omit<Reading, 'reader'> {
+  readonly attempt: number
 }
 
 /** Thrown by `stop`, so that nothing after it is executed. */
 class StopSignal extends Error {}
 
-export function openAttempt(execution: Execution, scope: AttemptScope): OpenAttempt {
+export function openAttempt(scope: Scope, { attempt, ...reading }: AttemptScope): OpenAttempt {
+  const { execution } = scope
   const { run } = execution
-  const { path, attempt } = scope
-  let state = execution.state
+  const { path } = reading
+  let state = scope.state.state
   // What the body sees: the same, with what the step's own schema adds, which is not recorded.
-  let seen = scope.state
+  let seen = reading.state
   let stopped: { readonly output: unknown } | null = null
   let closed = false
 
@@ -68,17 +91,9 @@ export function openAttempt(execution: Execution, scope: AttemptScope): OpenAtte
   }
 
   const context: StepContext = {
-    input: scope.input,
-    runInput: execution.runInput,
-    state: seen,
-    history: scope.history,
-    signal: scope.signal,
+    ...readContext(scope, reading),
     attempt,
     idempotencyKey: `${run.runId}:${path}`,
-    runId: run.runId,
-    sessionId: run.sessionId,
-    userId: run.userId,
-    stepPath: path,
     setState(patch) {
       assertOpen('setState')
       const value = checkedJson(execution, typeof patch === 'function' ? patch(seen) : patch)
@@ -88,18 +103,6 @@ export function openAttempt(execution: Execution, scope: AttemptScope): OpenAtte
       const same = seen === state
       state = patched(state, value)
       seen = same ? state : patched(seen, value)
-    },
-    outputOf<Output>(step: unknown): Output {
-      const output = recordedOutput(execution, step)
-      if (output === undefined) {
-        const { nodes, id } = execution.definition
-        if (!nodes.some(({ node }) => node === step)) {
-          throw new KernError('NOT_FOUND', `step ${nameOf(step)} is no part of workflow "${id}"`)
-        }
-        throw new KernError('NOT_FOUND', `step ${nameOf(step)} has no output in run ${run.runId} before step "${path}"`)
-      }
-      // The caller's type is that of the step's own definition, whose output was checked before it was recorded.
-      return copyJson(output) as Output
     },
     stop(output): never {
       assertOpen('stop')
@@ -129,8 +132,4 @@ export function openAttempt(execution: Execution, scope: AttemptScope): OpenAtte
       closed = true
     },
   }
-}
-
-function nameOf(step: unknown): string {
-  return typeof step === 'object' && step !== null && 'name' in step ? `"${String(step.name)}"` : shown(step)
 }

@@ -3,7 +3,7 @@ import type { RunStatus } from './records.ts'
 /** From which statuses each status may be reached. Final statuses are in no list: they never change. */
 const SOURCES = {
   QUEUED: [],
-  RUNNING: ['QUEUED', 'RUNNING'],
+  RUNNING: ['QUEUED', 'RUNNING', 'PAUSED'],
   PAUSED: ['RUNNING'],
   COMPLETED: ['RUNNING'],
   FAILED: ['RUNNING'],
@@ -14,3 +14,6 @@ const SOURCES = {
 export function sourcesOf(to: RunStatus): readonly RunStatus[] {
   return SOURCES[to]
 }
+
+/** The statuses in which a worker takes a run. A PAUSED one is RUNNING again before, by an answer, a timeout or a cancel. */
+export const CLAIMABLE: readonly RunStatus[] = ['QUEUED', 'RUNNING']

@@ -1,17 +1,10 @@
 import type { Clock } from '../clock.ts'
 import type { EventStreams, Workflows } from '../engine/api.ts'
 import { decodeEventCursor, type EventCursor } from '../engine/cursor.ts'
-import type { EventPosition, Hub, Reader, ReaderFor, Topic } from '../engine/ports.ts'
-import {
-  type EventRecord,
-  isFinalEvent,
-  isFinal,
-  RUN_EVENT_TYPES,
-  type RunEventType,
-  type RunRecord,
-} from '../engine/records.ts'
+import type { EventPosition, Hub, Reader, ReaderFor } from '../engine/ports.ts'
+import { type EventRecord, isFinalEvent, isFinal, RUN_EVENT_TYPES, type RunRecord } from '../engine/records.ts'
 import { KernError, shown } from '../errors.ts'
-import { follow } from './follow.ts'
+import { type Batch, follow, readTypes, type Source, type Types } from './follow.ts'
 
 /** How many events are read at once. */
 const PAGE = 200
@@ -29,39 +22,34 @@ export interface StreamDeps {
 }
 
 export function createEventStreams({ hub, readerFor, workflows, clock, closing }: StreamDeps): EventStreams {
-  const stream = (topic: Topic, read: () => Promise<Batch>) => follow({ hub, clock, topic, closing, read })
+  const stream = (types: Types | undefined, source: Source) =>
+    follow(source, { hub, clock, closing, types: types ?? null })
   return {
     async run(viewer, { runId, after, types }) {
       const reader = readerFor(viewer)
       const [run] = await reader.runs([runId])
       if (!run) throw new KernError('NOT_FOUND', `there is no run ${shown(runId)}`)
-      const start = after == null ? 0 : positionIn(run, decodeEventCursor(after))
-      return stream({ runId }, readRun(reader, { runId, start, types: types ?? null }))
+      const seq = after == null ? 0 : positionIn(run, decodeEventCursor(after))
+      const read = readRun(reader, { runId, start: seq, types: readTypes(types ?? null) })
+      return stream(types, { topic: { runId }, from: [{ runId, seq }], read })
     },
     async session(viewer, { sessionId, after, types }) {
       const reader = readerFor(viewer)
       const [session] = await reader.sessions([sessionId])
       if (!session) throw new KernError('NOT_FOUND', `there is no session ${shown(sessionId)}`)
-      const start =
-        after == null ? { number: 0, seq: 0 } : await positionInSession(reader, sessionId, decodeEventCursor(after))
-      return stream({ sessionId }, readSession(reader, { sessionId, start, types: types ?? null }))
+      const cursor = after == null ? null : decodeEventCursor(after)
+      const start = cursor ? await positionInSession(reader, sessionId, cursor) : { number: 0, seq: 0 }
+      const read = readSession(reader, { sessionId, start, types: readTypes(types ?? null) })
+      return stream(types, { topic: { sessionId }, from: cursor ? [cursor] : [], read })
     },
     async workflow(viewer, { workflowId, types }) {
       if (!workflows.get(workflowId)) throw new KernError('NOT_FOUND', `no workflow ${shown(workflowId)} is served`)
-      const reader = readerFor(viewer)
-      return stream({ workflowId }, await readWorkflow(reader, { workflowId, types: types ?? null, clock }))
+      const source = await followRuns(readerFor(viewer), { workflowId, types: readTypes(types ?? null), clock })
+      return stream(types, source)
     },
+    partialOutput: hub.partialOutput,
   }
 }
-
-/** What a reader found: the events, whether there may be more at once, and whether nothing will ever follow. */
-interface Batch {
-  readonly events: readonly EventRecord[]
-  readonly more: boolean
-  readonly over: boolean
-}
-
-type Types = readonly RunEventType[] | null
 
 function positionIn(run: RunRecord, cursor: EventCursor): number {
   if (cursor.runId === run.runId && cursor.seq <= run.lastSeq) return cursor.seq
@@ -84,7 +72,6 @@ function readRun(
   reader: Reader,
   { runId, start, types }: { runId: string; start: number; types: Types },
 ): () => Promise<Batch> {
-  const wanted = types && new Set(types)
   const read = types && [...new Set([...types, ...RUN_EVENT_TYPES.filter(isFinalEvent)])]
   let afterSeq = start
   let wasOver = false
@@ -95,7 +82,7 @@ function readRun(
     // The end may have been committed after the events were read: only what is read once it is known is all there is.
     wasOver = events.length === 0 && (await isOver(reader, runId))
     const more = events.length === PAGE || wasOver
-    return { events: events.filter(({ type }) => !wanted || wanted.has(type)), more, over }
+    return { events, more, over }
   }
 }
 
@@ -132,18 +119,14 @@ interface WorkflowQuery {
   readonly workflowId: string
   readonly types: Types
   readonly clock: Clock
-  /** Ends all streams with its reason, an UNAVAILABLE error. @default never */
-  readonly closing?: AbortSignal | undefined
 }
 
 /** Follows every run of the workflow that is not over, from where it stands now. */
-async function readWorkflow(
-  reader: Reader,
-  { workflowId, types, clock }: WorkflowQuery,
-): Promise<() => Promise<Batch>> {
+async function followRuns(reader: Reader, { workflowId, types, clock }: WorkflowQuery): Promise<Source> {
   let since = new Date(clock.now().getTime() - LATE_MS)
-  const seen = new Map((await reader.liveRuns(workflowId, since)).map(({ runId, lastSeq }) => [runId, lastSeq]))
-  return async () => {
+  const from = (await reader.liveRuns(workflowId, since)).map(({ runId, lastSeq }) => ({ runId, seq: lastSeq }))
+  const seen = new Map(from.map(({ runId, seq }) => [runId, seq]))
+  const read = async (): Promise<Batch> => {
     const now = clock.now()
     const live = await reader.liveRuns(workflowId, since)
     const news = live.filter(({ runId, lastSeq }) => lastSeq > (seen.get(runId) ?? 0))
@@ -163,4 +146,5 @@ async function readWorkflow(
     }
     return { events, more: false, over: false }
   }
+  return { topic: { workflowId }, from, read }
 }

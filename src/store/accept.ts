@@ -1,13 +1,16 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import type { Db, Tx } from '../db/client.ts'
 import { violatedConstraint } from '../db/errors.ts'
 import { runEvents, runPayloads, runs, sessions } from '../db/tables.ts'
 import { transaction } from '../db/transaction.ts'
-import type { AcceptOutcome, NewRun } from '../engine/commandStore.ts'
-import { sourcesOf } from '../engine/transitions.ts'
+import type { AcceptOutcome, NewRun } from '../engine/commands/commandStore.ts'
 import type { RunRecord } from '../engine/records.ts'
+import { requestCancel } from './cancel.ts'
 import { encode, runOf, type SessionRow, sessionOf, sessionValues } from './rows.ts'
 import { runColumns } from './runQueries.ts'
+import { STEP_COLUMNS, stepRows } from './stepRows.ts'
+
+type Accepted = Extract<AcceptOutcome, { type: 'accepted' }>
 
 /** Accepts a run: from the commit on it is kept, whatever becomes of this process. */
 export async function accept(db: Db, run: NewRun): Promise<AcceptOutcome> {
@@ -48,19 +51,13 @@ async function earlierRun(tx: Tx, { idempotencyKey, userId, requestHash }: NewRu
 }
 
 /** Asks for the cancel of the run that has its turn. Before the session is locked: rows are locked run first. */
-async function interrupt(tx: Tx, run: NewRun): Promise<string | null> {
+async function interrupt(tx: Tx, run: NewRun): Promise<Accepted['interrupted']> {
   const { session, at } = run
   const [present] = await tx.select().from(sessions).where(eq(sessions.sessionId, session.sessionId))
   if (!present?.activeRunId || isAnothers(present, run)) return null
-  const [asked] = await tx
-    .update(runs)
-    .set({
-      cancelRequestedAt: sql`coalesce(${runs.cancelRequestedAt}, ${at.toISOString()}::timestamptz)`,
-      cancelReason: 'a newer run of the session interrupted it',
-    })
-    .where(and(eq(runs.runId, present.activeRunId), inArray(runs.status, [...sourcesOf('CANCELLED')])))
-    .returning({ runId: runs.runId })
-  return asked?.runId ?? null
+  const runId = present.activeRunId
+  const asked = await requestCancel(tx, { runId, reason: 'a newer run of the session interrupted it', at })
+  return asked && { runId, ...asked }
 }
 
 /** The session's row, made if it is not there, and locked either way: runs get their numbers one after another. */
@@ -95,11 +92,15 @@ async function insertRun(tx: Tx, run: NewRun, session: SessionRow): Promise<RunR
     metadata: encode(run.metadata),
     tags: [...run.tags],
     idempotencyKey: run.idempotencyKey,
+    retryOf: run.retryOf,
     createdAt: at,
   }
   await tx.insert(runs).values({ ...row, requestHash: run.requestHash, status: 'QUEUED', historyRunIds: [] })
   await tx.insert(runPayloads).values({ runId, input: encode(run.input), stateGiven: encode(run.stateGiven) })
   await tx.insert(runEvents).values({ runId, seq: 1, type: 'RUN_QUEUED', at })
+  if (run.reused.length > 0) {
+    await tx.execute(sql`insert into kern.step_results (${STEP_COLUMNS}) ${stepRows(run.reused)}`)
+  }
   await tx
     .update(sessions)
     .set({
@@ -119,7 +120,8 @@ async function insertRun(tx: Tx, run: NewRun, session: SessionRow): Promise<RunR
     error: null,
     stoppedBy: null,
     historyRunIds: [],
-    retryOf: null,
+    answers: 0,
+    wakeAt: null,
     cancelRequestedAt: null,
     cancelReason: null,
     epoch: 0,
@@ -127,8 +129,10 @@ async function insertRun(tx: Tx, run: NewRun, session: SessionRow): Promise<RunR
     completedAt: null,
     durationMs: null,
     lastSeq: 1,
-    stepCount: 0,
+    // What is reused has no attempts, and used nothing of this run.
+    stepCount: run.reused.length,
     attemptCount: 0,
+    usage: null,
   })
 }
 

@@ -1,14 +1,13 @@
-import { eq, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Db, Tx } from '../db/client.ts'
-import { runEvents, runs } from '../db/tables.ts'
+import { runs, stepResults } from '../db/tables.ts'
 import { transaction } from '../db/transaction.ts'
 import { cancellation } from '../engine/ending.ts'
 import { describeFailure } from '../engine/failure.ts'
-import type { CancelOutcome } from '../engine/commandStore.ts'
-import type { RunRecord } from '../engine/records.ts'
+import type { CancelOutcome } from '../engine/commands/commandStore.ts'
 import { sourcesOf } from '../engine/transitions.ts'
-import { encode, runOf } from './rows.ts'
-import { runColumns } from './runQueries.ts'
+import { addEvent, lockRun, readLocked } from './lockedRun.ts'
+import { encode } from './rows.ts'
 import { giveTurn, lockSession } from './turns.ts'
 
 export interface CancelRequest {
@@ -17,26 +16,40 @@ export interface CancelRequest {
   readonly at: Date
 }
 
-/** Ends a run that has not started; of one that runs, it asks the owner to end it. */
+/** Ends a run that has not started; of one that has, it asks whoever executes it, or the next who does, to end it. */
 export function cancel(db: Db, request: CancelRequest): Promise<CancelOutcome | { readonly type: 'not-found' }> {
-  return transaction(db, async (tx) => {
-    const [locked] = await tx
-      .select({ status: runs.status })
-      .from(runs)
-      .where(eq(runs.runId, request.runId))
-      .for('update')
+  return transaction(db, async (tx): Promise<CancelOutcome | { readonly type: 'not-found' }> => {
+    const { runId } = request
+    const locked = await lockRun(tx, runId)
     if (!locked) return { type: 'not-found' }
-    if (!sourcesOf('CANCELLED').includes(locked.status)) return { type: 'over', run: await read(tx, request.runId) }
     if (locked.status === 'QUEUED') return await endQueued(tx, request)
-    await tx
-      .update(runs)
-      .set({
-        cancelRequestedAt: sql`coalesce(${runs.cancelRequestedAt}, ${request.at.toISOString()}::timestamptz)`,
-        cancelReason: sql`coalesce(${runs.cancelReason}, ${request.reason}::text)`,
-      })
-      .where(eq(runs.runId, request.runId))
-    return { type: 'requested', run: await read(tx, request.runId) }
+    const asked = await requestCancel(tx, request)
+    const run = await readLocked(tx, runId)
+    return asked ? { type: 'requested', run, owned: asked.owned } : { type: 'over', run }
   })
+}
+
+/**
+ * Notes that a run is to be cancelled. One that was put aside is RUNNING again and waits no more: a worker takes it and
+ * ends it.
+ *
+ * @returns whether somebody executes it; null if it is over
+ */
+export async function requestCancel(
+  tx: Tx,
+  { runId, reason, at }: CancelRequest,
+): Promise<{ readonly owned: boolean } | null> {
+  const [asked] = await tx
+    .update(runs)
+    .set({
+      cancelRequestedAt: sql`coalesce(${runs.cancelRequestedAt}, ${at.toISOString()}::timestamptz)`,
+      cancelReason: sql`coalesce(${runs.cancelReason}, ${reason}::text)`,
+      status: sql`case when ${runs.status} = 'PAUSED' then 'RUNNING' else ${runs.status} end`,
+      wakeAt: null,
+    })
+    .where(and(eq(runs.runId, runId), inArray(runs.status, [...sourcesOf('CANCELLED')])))
+    .returning({ owner: runs.owner })
+  return asked ? { owned: asked.owner !== null } : null
 }
 
 async function endQueued(tx: Tx, { runId, reason, at }: CancelRequest): Promise<CancelOutcome> {
@@ -45,16 +58,15 @@ async function endQueued(tx: Tx, { runId, reason, at }: CancelRequest): Promise<
     .update(runs)
     .set({ status: 'CANCELLED', completedAt: at, error: encode(error), cancelRequestedAt: at, cancelReason: reason })
     .where(eq(runs.runId, runId))
-  const run = await read(tx, runId)
-  await tx.insert(runEvents).values({ runId, seq: run.lastSeq + 1, type: 'RUN_CANCELLED', at, data: encode(error) })
+  // Containers that a retry has opened in advance.
+  await tx
+    .update(stepResults)
+    .set({ status: 'CANCELLED', completedAt: at, error: encode(error) })
+    .where(and(eq(stepResults.runId, runId), isNull(stepResults.completedAt)))
+  const cancelled = await readLocked(tx, runId)
+  const run = await addEvent(tx, cancelled, { type: 'RUN_CANCELLED', at, data: encode(error) })
   const session = await lockSession(tx, run.sessionId)
   const had = session?.activeRunId === runId
   const turn = session ? await giveTurn(tx, session) : null
-  return { type: 'cancelled', run: { ...run, lastSeq: run.lastSeq + 1 }, nextRunId: had ? turn : null }
-}
-
-async function read(tx: Tx, runId: string): Promise<RunRecord> {
-  const [row] = await tx.select(runColumns).from(runs).where(eq(runs.runId, runId))
-  if (!row) throw new Error(`run ${runId} vanished while its row was locked`)
-  return runOf(row)
+  return { type: 'cancelled', run, nextRunId: had ? turn : null }
 }

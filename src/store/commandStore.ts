@@ -2,9 +2,10 @@ import { eq } from 'drizzle-orm'
 import type { Db } from '../db/client.ts'
 import { sessions } from '../db/tables.ts'
 import { transaction } from '../db/transaction.ts'
-import type { CommandStore, SessionChange, UpdateOutcome } from '../engine/commandStore.ts'
+import type { CommandStore, SessionChange, UpdateOutcome } from '../engine/commands/commandStore.ts'
 import { jsonText } from '../json.ts'
 import { accept } from './accept.ts'
+import { answer } from './answer.ts'
 import { cancel } from './cancel.ts'
 import { type SessionRow, sessionOf, sessionValues } from './rows.ts'
 import { giveTurn, lockSession } from './turns.ts'
@@ -14,6 +15,7 @@ export function createCommandStore(db: Db): CommandStore {
   return {
     accept: (run) => accept(db, run),
     cancel: (runId, reason, at) => cancel(db, { runId, reason, at }),
+    answer: (request) => answer(db, request),
 
     createSession: (session) =>
       transaction(db, async (tx) => {

@@ -83,17 +83,18 @@ export function createJournal({ db, advance, sleep }: JournalDeps): Journal {
     }
   }
 
-  /** Why a write did not pass the fence: it was fenced, or gave way to a cancel, or is the repetition of a committed end. */
-  async function refusal(write: RunWrite): Promise<WriteOutcome> {
+  /** Why a write did not pass the fence: it was fenced, or gave way, or is the repetition of a committed end or park. */
+  async function refusal({ runId, sessionId, epoch, end, park }: RunWrite): Promise<WriteOutcome> {
     const [row] = await db.query.runs.findMany({
-      where: { runId: write.runId },
-      columns: { epoch: true, status: true },
+      where: { runId },
+      columns: { epoch: true, status: true, owner: true, cancelRequestedAt: true },
     })
-    if (row?.epoch !== write.epoch) return { type: 'fenced' }
+    if (row?.epoch !== epoch) return { type: 'fenced' }
+    // Whatever became of a run since it was parked: while its epoch stands, only the park can have taken its owner away.
+    if (row.owner === null) return park ? { type: 'committed', nextRunId: null } : { type: 'fenced' }
+    if (park && row.cancelRequestedAt === null) return { type: 'answered' }
     if (row.status === 'RUNNING') return { type: 'cancel-requested' }
-    return row.status === write.end?.status
-      ? { type: 'committed', nextRunId: await advance(write.sessionId) }
-      : { type: 'fenced' }
+    return row.status === end?.status ? { type: 'committed', nextRunId: await advance(sessionId) } : { type: 'fenced' }
   }
 
   return {

@@ -1,7 +1,9 @@
 import type { runEvents, runPayloads, runs, sessions, stepResults } from '../db/tables.ts'
-import type { NewSession } from '../engine/commandStore.ts'
+import type { NewSession } from '../engine/commands/commandStore.ts'
 import type {
+  Answer,
   EventRecord,
+  PendingWait,
   RunError,
   RunEventType,
   RunPayload,
@@ -9,6 +11,7 @@ import type {
   SessionRecord,
   StepAttempt,
   StepSummary,
+  TokenUsage,
 } from '../engine/records.ts'
 import { isJsonObject, type Json, type JsonObject, jsonText } from '../json.ts'
 
@@ -33,6 +36,10 @@ function decodeObject(text: string | null): JsonObject | undefined {
 /** Columns that hold what Kern itself wrote have the type they were written with. */
 function decodeOwn<Own>(text: string): Own {
   return JSON.parse(text) as Own
+}
+
+function decodeOwnOrNull<Own>(text: string | null): Own | null {
+  return text === null ? null : decodeOwn<Own>(text)
 }
 
 export type SessionRow = typeof sessions.$inferSelect
@@ -70,7 +77,12 @@ export type RunRow = Omit<typeof runs.$inferSelect, 'owner' | 'requestHash' | 's
 }
 
 export function runOf(row: RunRow): RunRecord {
-  return { ...row, error: row.error === null ? null : decodeOwn<RunError>(row.error), metadata: decode(row.metadata) }
+  return {
+    ...row,
+    error: decodeOwnOrNull<RunError>(row.error),
+    usage: decodeOwnOrNull<TokenUsage>(row.usage),
+    metadata: decode(row.metadata),
+  }
 }
 
 export function payloadOf(row: typeof runPayloads.$inferSelect): RunPayload {
@@ -85,15 +97,18 @@ export function payloadOf(row: typeof runPayloads.$inferSelect): RunPayload {
 }
 
 /** A step's row without its values. */
-export type StepSummaryRow = Omit<typeof stepResults.$inferSelect, 'input' | 'output'>
+export type StepSummaryRow = Omit<typeof stepResults.$inferSelect, 'input' | 'output' | 'partialOutput' | 'decision'>
 
 export function stepSummaryOf(row: StepSummaryRow): StepSummary {
   return {
     ...row,
     // The journal writes no other text.
     inputFrom: row.inputFrom as StepSummary['inputFrom'],
-    error: row.error === null ? null : decodeOwn<RunError>(row.error),
+    error: decodeOwnOrNull<RunError>(row.error),
     statePatch: decodeObject(row.statePatch),
+    pending: decodeOwnOrNull<PendingWait>(row.pending),
+    answer: decodeOwnOrNull<Answer>(row.answer),
+    usage: decodeOwnOrNull<TokenUsage>(row.usage),
     attempts: decodeOwn<readonly StepAttempt[]>(row.attempts),
   }
 }

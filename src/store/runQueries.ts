@@ -26,7 +26,7 @@ type RunQueries = Pick<
 
 const { owner: _owner, requestHash: _requestHash, ...shownColumns } = getTableColumns(runs)
 
-/** A run's columns, with what is counted: while it runs from the rows, afterwards from what the end recorded. */
+/** A run's columns, with what is counted and summed: while it runs from the rows, afterwards from what the end recorded. */
 export const runColumns = {
   ...shownColumns,
   lastSeq:
@@ -41,6 +41,12 @@ export const runColumns = {
     sql<number>`coalesce(kern.runs.attempt_count, (select coalesce(sum(json_array_length(s.attempts)), 0)::int from kern.step_results s where s.run_id = kern.runs.run_id))`.as(
       'attempts_counted',
     ),
+  usage: sql<string | null>`case when kern.runs.completed_at is not null then kern.runs.usage::text else (
+    select json_build_object('inputTokens', sum((s.usage->>'inputTokens')::bigint),
+      'outputTokens', sum((s.usage->>'outputTokens')::bigint), 'totalTokens', sum((s.usage->>'totalTokens')::bigint))::text
+    from kern.step_results s where s.run_id = kern.runs.run_id and s.usage is not null having count(*) > 0) end`.as(
+    'usage_summed',
+  ),
 }
 
 export function createRunQueries(db: Db, viewer: Viewer): RunQueries {

@@ -3,6 +3,7 @@ import { arrayText } from '../db/array.ts'
 import type { Db } from '../db/client.ts'
 import { runs, stepResults } from '../db/tables.ts'
 import type { Reader, StepKey } from '../engine/ports.ts'
+import type { StepRecord, StepValues } from '../engine/records.ts'
 import { isUuid } from '../ids.ts'
 import type { Viewer } from '../viewer.ts'
 import { anyOf } from './anyOf.ts'
@@ -11,11 +12,12 @@ import { visibleRuns } from './visible.ts'
 
 type StepQueries = Pick<Reader, 'steps' | 'stepSummaries' | 'stepsByPath' | 'stepValues'>
 
-const { input: _input, output: _output, ...summaryColumns } = getTableColumns(stepResults)
+const { input: _input, output, partialOutput, decision, ...summaryColumns } = getTableColumns(stepResults)
 
 /** A step's input is stored once: where it is its left neighbour's output, or the run's input, it is fetched from there. */
 const valueColumns = {
-  output: stepResults.output,
+  output,
+  partialOutput,
   input: sql<string | null>`case
     when kern.step_results.input_from = 'run' then (
       select p.input from kern.run_payloads p where p.run_id = kern.step_results.run_id)
@@ -40,16 +42,18 @@ export function createStepQueries(db: Db, viewer: Viewer): StepQueries {
   return {
     async steps(runIds) {
       const found = await db
-        .select({ ...summaryColumns, ...valueColumns })
+        .select({ summary: summaryColumns, values: valueColumns, decided: decision })
         .from(stepResults)
         .innerJoin(runs, eq(runs.runId, stepResults.runId))
         .where(ofRuns(runIds))
         .orderBy(asc(stepResults.runId), asc(stepResults.position))
-      const steps = found.map(({ input, output, ...row }) => ({
-        ...stepSummaryOf(row),
-        input: decode(input),
-        output: decode(output),
-      }))
+      const steps = found.map(
+        ({ values, decided, summary }): StepRecord => ({
+          ...stepSummaryOf(summary),
+          ...valuesOf(values),
+          decision: decode(decided),
+        }),
+      )
       return grouped(runIds, steps)
     },
     async stepSummaries(runIds) {
@@ -61,18 +65,26 @@ export function createStepQueries(db: Db, viewer: Viewer): StepQueries {
     },
     async stepValues(keys) {
       const found = await db
-        .select({ runId: stepResults.runId, path: stepResults.path, ...valueColumns })
+        .select({ key: { runId: stepResults.runId, path: stepResults.path }, values: valueColumns })
         .from(stepResults)
         .innerJoin(runs, eq(runs.runId, stepResults.runId))
         .where(and(visible, isOneOf(keys)))
-      const values = found.map(({ input, output, ...key }) => ({
-        ...key,
-        input: decode(input),
-        output: decode(output),
-      }))
-      return byKey(keys, values)
+      return byKey(
+        keys,
+        found.map(({ key, values }) => ({ ...key, ...valuesOf(values) })),
+      )
     },
   }
+}
+
+interface ValueTexts {
+  readonly input: string | null
+  readonly output: string | null
+  readonly partialOutput: string | null
+}
+
+function valuesOf({ input, output, partialOutput }: ValueTexts): StepValues {
+  return { input: decode(input), output: decode(output), partialOutput: decode(partialOutput) }
 }
 
 function isOneOf(keys: readonly StepKey[]): SQL {

@@ -1,6 +1,6 @@
-import { eq, getColumns } from 'drizzle-orm'
+import { and, eq, getColumns, inArray } from 'drizzle-orm'
 import type { Db } from '../db/client.ts'
-import { runPayloads, runs, sessions } from '../db/tables.ts'
+import { runEvents, runPayloads, runs, sessions } from '../db/tables.ts'
 import type { Reader, TakenRun } from '../engine/ports.ts'
 import { isJsonObject } from '../json.ts'
 import { decode, payloadOf, runOf } from './rows.ts'
@@ -16,9 +16,9 @@ export async function takenRun(db: Db, reader: Reader, runId: string): Promise<T
     .where(eq(runs.runId, runId))
   if (!found) return null
   const payload = payloadOf(found.payload)
-  // Written in one commit with the event that the run started: until then nothing of it happened.
+  // Written in one commit with the event that the run started: until then nothing of it happened, and only a retry has steps.
   const fresh = payload.stateBefore === undefined
-  const [steps = []] = fresh ? [] : await reader.steps([runId])
+  const [steps = []] = fresh && found.run.retryOf === null ? [] : await reader.steps([runId])
   const state = decode(found.state)
   return {
     run: runOf(found.run),
@@ -26,5 +26,8 @@ export async function takenRun(db: Db, reader: Reader, runId: string): Promise<T
     state: isJsonObject(state) ? state : {},
     steps,
     fresh,
+    authorEvents: fresh
+      ? 0
+      : await db.$count(runEvents, and(eq(runEvents.runId, runId), inArray(runEvents.type, ['LOG', 'CUSTOM']))),
   }
 }

@@ -29,14 +29,34 @@ export interface OutputSource<Output> {
   readonly '~output'?: (() => Output) | undefined
 }
 
-/** What a step is given. */
-export interface StepContext<Input = unknown, State = JsonObject> {
-  /** The left neighbour's output, or the run's input for the first step, checked by the step's `input` schema. */
+/** What every function that an author writes is given: those of steps, and those by which containers decide. */
+export interface ReadContext<Input = unknown, State = JsonObject> {
+  /** The left neighbour's output, or the run's input for the first step; for a step checked by its `input` schema. */
   readonly input: Input
-  /** The input of the run, as the workflow's `input` schema gives it. */
+  /** The input of the run, as the workflow's `input` schema gives it; in a nested workflow the input of that. */
   readonly runInput: unknown
-  /** The session's state as of the start of this attempt. */
+  /** The session's state as of the start of this attempt. Beside others in `parallel` or `map`: without their changes. */
   readonly state: State
+  /** Earlier runs of the session. */
+  readonly history: History
+  /**
+   * The recorded output of an earlier step; of one that was skipped, its input. In a loop or map: of the same iteration
+   * or item, and else of the newest iteration.
+   *
+   * @throws KernError NOT_FOUND if it has none in this run, or runs at the same time
+   */
+  outputOf<Output>(step: OutputSource<Output>): Output
+  /** Aborts at timeout, at cancel, when a sibling failed, when the run was taken over, and when the process stops. */
+  readonly signal: AbortSignal
+  readonly runId: string
+  readonly sessionId: string
+  readonly userId: string | null
+  /** The path of this step. */
+  readonly stepPath: string
+}
+
+/** What a step is given. */
+export interface StepContext<Input = unknown, State = JsonObject> extends ReadContext<Input, State> {
   /**
    * Changes the session's state by a JSON Merge Patch (RFC 7396): keys replace, null deletes, objects merge. A function
    * gets the state as changed so far and returns the patch. Committed together with the step's result, and not at all
@@ -45,14 +65,8 @@ export interface StepContext<Input = unknown, State = JsonObject> {
    * @throws KernError VALUE_NOT_STORABLE, STATE_INVALID
    */
   setState(patch: StatePatch<State> | ((state: State) => StatePatch<State>)): void
-  /** Earlier runs of the session. */
-  readonly history: History
-  /** The recorded output of an earlier step. @throws KernError NOT_FOUND if it has none in this run */
-  outputOf<Output>(step: OutputSource<Output>): Output
   /** Ends the run early, as COMPLETED, with this output. Nothing after the call is executed. */
   stop(output: unknown): never
-  /** Aborts at timeout, at cancel, when the run was taken over, and when the process stops. */
-  readonly signal: AbortSignal
   /** Adds an event of the author's own to the run's list. */
   emit(name: string, data?: unknown): void
   /** Adds a line to the run's list of events. */
@@ -61,11 +75,6 @@ export interface StepContext<Input = unknown, State = JsonObject> {
   readonly attempt: number
   /** The same for every attempt of this step of this run, also after a crash: hand it to outside systems. */
   readonly idempotencyKey: string
-  readonly runId: string
-  readonly sessionId: string
-  readonly userId: string | null
-  /** The path of this step. */
-  readonly stepPath: string
 }
 
 /** A JSON Merge Patch of a state: every key optional, null to delete. */

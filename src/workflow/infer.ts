@@ -3,14 +3,14 @@ import type { JsonObject } from '../json.ts'
 import type { OutputSource } from './context.ts'
 import type { Schema, WorkflowDefinition, WorkflowNode } from './definition.ts'
 
+/** A value, or the promise of one. */
+export type MaybePromise<Value> = Value | Promise<Value> | PromiseLike<Value>
+
 /** What a schema accepts, before its defaults and transforms. */
 export type SchemaInput<Given extends Schema> = StandardSchemaV1.InferInput<Given>
 
 /** What a schema gives, after its defaults and transforms. */
 export type SchemaOutput<Given extends Schema> = StandardSchemaV1.InferOutput<Given>
-
-/** The names of the node kinds. */
-export type NodeKind = WorkflowNode['kind']
 
 /** What a node accepts and yields. Nothing of it exists at run time. */
 export interface NodeTypes<Input, Output> extends OutputSource<Output> {
@@ -21,13 +21,40 @@ export interface NodeTypes<Input, Output> extends OutputSource<Output> {
  * A node of a kind with its name and types: `Input` is what it accepts from its left neighbour (before its schema's
  * defaults), `Output` is what its right neighbour gets.
  */
-export type TypedNode<Kind extends NodeKind, Name extends string, Input, Output> = Extract<
-  WorkflowNode,
-  { readonly kind: Kind }
-> & { readonly name: Name } & NodeTypes<Input, Output>
+export type TypedNode<Node extends WorkflowNode, Name extends string, Input, Output> = Node & {
+  readonly name: Name
+} & NodeTypes<Input, Output>
 
-/** A step as `step()` makes it. */
-export type Step<Name extends string, Input, Output> = TypedNode<'step', Name, Input, Output>
+/** A node that holds others, directly below it. Nothing of it exists at run time. */
+export interface Holds<Steps extends readonly WorkflowNode[]> {
+  readonly '~steps'?: (() => Steps) | undefined
+}
+
+/**
+ * A type that is computed from another one: what a node yields that passes something of its input on. An interface
+ * that extends it says by `this['in']` what its `out` is.
+ */
+export interface Flow {
+  readonly in: unknown
+  readonly out: unknown
+}
+
+/** What a flow makes of a type. */
+export type Through<Given extends Flow, In> = (Given & { readonly in: In })['out']
+
+/**
+ * A node whose output depends on its input. Its plain output type is what it yields if nothing more is known of its
+ * input than that it accepts it. Nothing of it exists at run time.
+ */
+export interface Passes<Given extends Flow> {
+  readonly '~flow'?: (() => Given) | undefined
+}
+
+/** The part of a node's type that says how its output depends on its input, where it does. */
+export type PassesIf<Open extends boolean, Given extends Flow> = Open extends true ? Passes<Given> : unknown
+
+/** The flow of a node, distributed over unions; unknown for one that has none. */
+export type FlowOf<Node> = Node extends { readonly '~flow'?: (() => infer Given) | undefined } ? Given : unknown
 
 /** What a node accepts; unknown for one without types. */
 export type AcceptedBy<Node> = Node extends { readonly '~accepts'?: ((input: infer Input) => void) | undefined }
@@ -37,58 +64,14 @@ export type AcceptedBy<Node> = Node extends { readonly '~accepts'?: ((input: inf
 /** What a node yields; unknown for one without types. */
 export type OutputOf<Node> = Node extends OutputSource<infer Output> ? Output : unknown
 
-/** What a list of steps accepts: what its first one does. */
-export type FirstInput<Steps extends readonly WorkflowNode[]> = AcceptedBy<Steps[0]>
+/** What a node yields that is given `In`. */
+export type OutputAfter<Node, In> = Node extends unknown
+  ? FlowOf<Node> extends infer Given extends Flow
+    ? Through<Given, In>
+    : OutputOf<Node>
+  : never
 
-/** What a list of steps yields: what its last one does. */
-export type LastOutput<Steps extends readonly WorkflowNode[]> = Steps extends readonly [...infer _Others, infer Last]
-  ? OutputOf<Last>
-  : OutputOf<Steps[number]>
-
-/** Stands before the first step: its output is what the first step gets. */
-interface Start<Input> extends OutputSource<Input> {
-  readonly '~start': true
-}
-
-/**
- * The compile error of two neighbours that do not fit. Its one key is the sentence that says so, which is what the
- * compiler prints as the missing property.
- */
-export type Mismatch<Sentence extends string, Accepts, Previous> = {
-  readonly [Key in `kern: ${Sentence}`]: { readonly accepts: Accepts; readonly previousOutput: Previous }
-}
-
-type NameOf<Node> = Node extends { readonly name: infer Name extends string } ? Name : string
-
-type Complaint<Previous, Node> =
-  Previous extends Start<unknown>
-    ? `step "${NameOf<Node>}" does not accept the input of the run`
-    : `step "${NameOf<Node>}" does not accept the output of step "${NameOf<Previous>}"`
-
-type Accepted<Previous, Node> = [OutputOf<Previous>] extends [AcceptedBy<Node>]
-  ? Node
-  : Mismatch<Complaint<Previous, Node>, AcceptedBy<Node>, OutputOf<Previous>>
-
-/** An element of a list with the start before it: the left neighbour of the element at `Index` of the list. */
-type At<List extends readonly unknown[], Index> = Index extends keyof List ? List[Index] : unknown
-
-/**
- * The steps if each accepts what the element before it yields, the first one `First`; a {@link Mismatch} in the place
- * of each that does not. A mapped tuple and not a recursive type: its cost grows with the number of steps only.
- */
-export type Chain<First, Steps extends readonly WorkflowNode[]> = {
-  readonly [Index in keyof Steps]: Accepted<At<[Start<First>, ...Steps], Index>, Steps[Index]>
-}
-
-/** What `run` accepts: what the workflow's input schema does, or else its first step. */
-export type RunInput<Input extends Schema | undefined, Steps extends readonly WorkflowNode[]> = Input extends Schema
-  ? SchemaInput<Input>
-  : FirstInput<Steps>
-
-/** What the first step of a workflow is given: what the input schema gives, or else what `run` was given. */
-export type StartOf<Input extends Schema | undefined, Steps extends readonly WorkflowNode[]> = Input extends Schema
-  ? SchemaOutput<Input>
-  : FirstInput<Steps>
+export type NameOf<Node> = Node extends { readonly name: infer Name extends string } ? Name : string
 
 /** The state of a workflow's sessions: what the state schema gives, or else any object. */
 export type StateOf<State extends Schema | undefined> = State extends Schema ? SchemaOutput<State> : JsonObject
@@ -96,14 +79,13 @@ export type StateOf<State extends Schema | undefined> = State extends Schema ? S
 /** The state that a workflow's sessions begin with: what the state schema accepts, or else any object. */
 export type InitialState<State extends Schema | undefined> = State extends Schema ? SchemaInput<State> : JsonObject
 
-/** A definition with its types: what `run` accepts, what a run yields, and the state. None of them exist at run time. */
-export interface TypedDefinition<Input, Output, State> extends WorkflowDefinition, NodeTypes<Input, Output> {
+/**
+ * A definition with its types: what `run` accepts, what a run yields, the state and the steps. None of them exist at run
+ * time.
+ */
+export interface TypedDefinition<Input, Output, State, Steps extends readonly WorkflowNode[]>
+  extends WorkflowDefinition,
+    NodeTypes<Input, Output>,
+    Holds<Steps> {
   readonly '~state'?: (() => State) | undefined
 }
-
-/** The definition that options with these types lead to. */
-export type DefinitionOf<
-  Input extends Schema | undefined,
-  State extends Schema | undefined,
-  Steps extends readonly WorkflowNode[],
-> = TypedDefinition<RunInput<Input, Steps>, LastOutput<Steps>, StateOf<State>>

@@ -1,4 +1,5 @@
 import type { StandardJSONSchemaV1 } from '@standard-schema/spec'
+import { KernError } from '../errors.ts'
 import { type Json, storable } from '../json.ts'
 import type { Schema } from './definition.ts'
 
@@ -18,6 +19,34 @@ export function jsonSchemaOf(schema: Schema | null, side: 'input' | 'output'): J
     // The specification lets a library throw for what it cannot express.
     return null
   }
+}
+
+/**
+ * Makes sure that a schema can be given to a model: as JSON Schema draft-07 of what it accepts, which the `ai` SDK asks
+ * for. Schemas of a zod that has no JSON Schema of its own pass, as the SDK converts them.
+ *
+ * @throws KernError DEFINITION_INVALID
+ */
+export function checkModelSchema(place: string, schema: Schema): void {
+  const { vendor } = schema['~standard']
+  if (!hasJsonSchema(schema)) {
+    if (vendor !== 'zod') throw noModelSchema(place, schema, 'it does not tell one')
+    return
+  }
+  try {
+    schema['~standard'].jsonSchema.input({ target: 'draft-07' })
+  } catch (error) {
+    throw noModelSchema(place, schema, error)
+  }
+}
+
+/** The error for a schema that cannot be given to a model. */
+export function noModelSchema(place: string, schema: Schema, cause: unknown): KernError {
+  const { vendor } = schema['~standard']
+  const advice = vendor === 'valibot' ? '; wrap it in toStandardJsonSchema() of @valibot/to-json-schema' : ''
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const message = `${place} is a schema of ${vendor} that cannot be given to a model as JSON Schema: ${reason}${advice}`
+  return new KernError('DEFINITION_INVALID', message, { cause })
 }
 
 function hasJsonSchema(schema: Schema): schema is Schema & StandardJSONSchemaV1 {

@@ -24,7 +24,20 @@ export async function validate(schema: Schema | null, value: unknown): Promise<C
   try {
     return checkedOf(await schema['~standard'].validate(value))
   } catch (error) {
-    return failure(`the schema's validator threw: ${error instanceof Error ? error.message : shown(error)}`)
+    return threw(error)
+  }
+}
+
+/** Checks a value by a schema that answers at once; null where its validator answers later. Never throws. */
+export function validateNow(schema: Schema, value: unknown): Checked | null {
+  try {
+    const result = schema['~standard'].validate(value)
+    if (!('then' in result)) return checkedOf(result)
+    // Nobody waits for the answer: it may be what it wants, also an error.
+    result.then(undefined, () => {})
+    return null
+  } catch (error) {
+    return threw(error)
   }
 }
 
@@ -32,12 +45,17 @@ function checkedOf(result: StandardSchemaV1.Result<unknown>): Checked {
   if (!result.issues) {
     return 'value' in result ? { value: result.value } : failure("the schema's validator gave no value and no issues")
   }
-  const issues = result.issues.map(({ message, path }) => ({ path: (path ?? []).map(keyOf), message }))
+  // Not by map(), which gives lists of the schema library's own classes where it was called on one.
+  const issues = Array.from(result.issues, ({ message, path }) => ({ path: Array.from(path ?? [], keyOf), message }))
   return issues.length > 0 ? { issues } : failure("the schema's validator refused the value without saying why")
 }
 
 function keyOf(segment: PropertyKey | StandardSchemaV1.PathSegment): string {
   return String(typeof segment === 'object' ? segment.key : segment)
+}
+
+function threw(error: unknown): Checked {
+  return failure(`the schema's validator threw: ${error instanceof Error ? error.message : shown(error)}`)
 }
 
 function failure(message: string): Checked {

@@ -1,6 +1,7 @@
 import { shown } from '../errors.ts'
+import type { Chain, EndOf, FirstInput, IsOpen } from './chain.ts'
 import type { SequenceNode, WorkflowNode } from './definition.ts'
-import type { Chain, FirstInput, LastOutput, TypedNode } from './infer.ts'
+import type { Flow, Holds, PassesIf, TypedNode } from './infer.ts'
 import { readSteps, sealNode } from './nodes.ts'
 import { readDescription, readNodeName, readOptions } from './validate.ts'
 
@@ -12,7 +13,18 @@ export interface SequenceOptions {
 const SEQUENCE_KEYS = ['description'] as const satisfies readonly (keyof SequenceOptions)[]
 
 /** A sequence as {@link sequence} makes it. */
-export type Sequence<Name extends string, Input, Output> = TypedNode<'sequence', Name, Input, Output>
+export type Sequence<Name extends string, Steps extends readonly WorkflowNode[]> = TypedNode<
+  SequenceNode,
+  Name,
+  FirstInput<Steps>,
+  EndOf<Steps, FirstInput<Steps>>
+> &
+  Holds<Steps> &
+  PassesIf<IsOpen<Steps>, SequenceFlow<Steps>>
+
+interface SequenceFlow<Steps extends readonly WorkflowNode[]> extends Flow {
+  readonly out: EndOf<Steps, this['in']>
+}
 
 /**
  * Puts steps in order, as one: it accepts what its first step does and yields what its last one does. The paths of its
@@ -24,7 +36,7 @@ export function sequence<const Name extends string, const Steps extends readonly
   name: Name,
   steps: Steps & Chain<FirstInput<Steps>, Steps>,
   options?: SequenceOptions,
-): Sequence<Name, FirstInput<Steps>, LastOutput<Steps>>
+): Sequence<Name, Steps>
 export function sequence(name: unknown, steps: unknown, options: unknown = {}): SequenceNode {
   const named = `sequence ${shown(name)}`
   const { description } = readOptions(named, options, SEQUENCE_KEYS)

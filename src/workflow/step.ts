@@ -1,102 +1,85 @@
-import type { Duration } from '../clock.ts'
-import { KernError, shown } from '../errors.ts'
+import { shown } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import type { StepContext } from './context.ts'
-import type { RetryPolicy, Schema, StepNode } from './definition.ts'
-import type { SchemaInput, SchemaOutput, Step } from './infer.ts'
+import type { OnError, Schema, StepNode } from './definition.ts'
+import type { MaybePromise, SchemaInput, SchemaOutput } from './infer.ts'
 import { sealNode } from './nodes.ts'
-import {
-  MAX_ATTEMPTS,
-  MAX_HISTORY_RUNS,
-  readCount,
-  readDescription,
-  readDuration,
-  readFlag,
-  readNodeName,
-  readOptions,
-  readSchema,
-  readTimeout,
-  refused,
-} from './validate.ts'
+import { readFunction, readOptions, refused } from './validate.ts'
+import { readWork, WORK_KEYS, type WorkRules, type WorkTyped } from './work.ts'
 
-/** A value, or the promise of one. */
-export type MaybePromise<Value> = Value | Promise<Value> | PromiseLike<Value>
+/** A generator whose output is what it yields last, or else what it returns. */
+type Generated<Value> = AsyncGenerator<Value, void, undefined> | AsyncGenerator<Anything, Value, undefined>
 
-/** How often a step is tried, and how long to wait between attempts. */
-export interface RetryOptions {
-  /** How often the step is tried in all, 1 to 1,000. Needed if anything else of the policy is given. @default 1 */
-  readonly maxAttempts?: number | undefined
-  /** Whether every wait is `delay`, or each is twice the one before, with jitter. @default 'fixed' */
-  readonly backoff?: 'fixed' | 'exponential' | undefined
-  /** The wait before the second attempt. @default '1s' */
-  readonly delay?: Duration | undefined
-  /** The longest wait between two attempts. @default '1m' */
-  readonly maxDelay?: Duration | undefined
-  /** Whether this error is worth another attempt. @default every error is, but NonRetryableError */
-  readonly retryIf?: ((error: unknown) => boolean) | undefined
-}
-
-const DEFAULT_RETRY: RetryPolicy = Object.freeze({
-  maxAttempts: 1,
-  backoff: 'fixed',
-  delayMs: 1_000,
-  maxDelayMs: 60_000,
-  retryIf: null,
-})
+/** Not `unknown`: in a union with that the compiler would no longer know literals of `Value`. */
+type Anything = object | string | number | boolean | null | undefined
 
 /**
  * The function of a step. With an output schema it returns what that accepts, else anything. A conditional type as a
  * whole, so that the compiler knows the schema's types inside the function: literals in what it returns are kept.
  */
 export type StepFunction<Parsed, State, Output extends Schema | undefined, Returned> = Output extends Schema
-  ? (context: StepContext<Parsed, State>) => MaybePromise<SchemaInput<Output>>
+  ? (context: StepContext<Parsed, State>) => MaybePromise<SchemaInput<Output>> | Generated<SchemaInput<Output>>
   : (context: StepContext<Parsed, State>) => Returned
 
 /**
  * What a step is made of. `Input` is what its input schema accepts and `Parsed` what that gives; without a schema both
  * are what the function says that it takes.
  */
-export interface StepOptions<Name extends string, Input, Parsed, State, Output extends Schema | undefined, Returned> {
+export interface StepOptions<
+  Name extends string,
+  Input,
+  Parsed,
+  State,
+  Output extends Schema | undefined,
+  Returned,
+  Fault extends OnError,
+> extends WorkRules {
   /** 1 to 100 characters, without `/`, `[` and `]`; unique among its neighbours. It is part of the step's path. */
   readonly name: Name
-  readonly description?: string | undefined
   /** Checks the left neighbour's output; the function gets what it gives. @default everything fits */
   readonly input?: Schema<Input, Parsed> | undefined
   /** Checks what the function returns; the right neighbour gets what it gives. @default everything fits */
   readonly output?: Output | undefined
   /** Checks the session's state before each attempt; the function gets what it gives. @default any object fits */
   readonly state?: Schema<unknown, State> | undefined
-  readonly retry?: RetryOptions | undefined
-  /** How long one attempt may take. @default no limit */
-  readonly timeout?: Duration | undefined
-  /** Whether the step is given history. @default as the workflow says */
-  readonly addWorkflowHistory?: boolean | undefined
-  /** How many runs of history the step is given, 1 to 100. @default as the workflow says */
-  readonly numHistoryRuns?: number | undefined
-  /** Does the work. */
+  /**
+   * What happens when no attempt is left: the run fails; or the step is skipped, and the next one gets its input; or the
+   * run pauses until a person says to retry, skip or fail. @default 'fail'
+   */
+  readonly onError?: Fault | undefined
+  /**
+   * Does the work. An async generator yields partial output, which is shown and not kept; its output is what it returns,
+   * or else what it yielded last.
+   */
   readonly run: StepFunction<Parsed, State, Output, Returned>
 }
 
-const STEP_KEYS = [
-  'name',
-  'description',
-  'input',
-  'output',
-  'state',
-  'retry',
-  'timeout',
-  'addWorkflowHistory',
-  'numHistoryRuns',
-  'run',
-] as const satisfies readonly (keyof StepOptions<string, unknown, unknown, unknown, undefined, unknown>)[]
+const STEP_KEYS = [...WORK_KEYS, 'run'] as const satisfies readonly (keyof StepOptions<
+  string,
+  unknown,
+  unknown,
+  unknown,
+  undefined,
+  unknown,
+  OnError
+>)[]
 
-const RETRY_KEYS = [
-  'maxAttempts',
-  'backoff',
-  'delay',
-  'maxDelay',
-  'retryIf',
-] as const satisfies readonly (keyof RetryOptions)[]
+/** What a step's function yields: what it returns, or else what it has yielded last. */
+type Yielded<Returned> =
+  Awaited<Returned> extends AsyncGenerator<infer Partial, infer Last>
+    ? [Last] extends [void]
+      ? Partial
+      : Last
+    : Awaited<Returned>
+
+/** A step as {@link step} makes it. */
+export type Step<Name extends string, Input, Output, Fault extends OnError = 'fail'> = WorkTyped<
+  StepNode,
+  Name,
+  Input,
+  Output,
+  Fault
+>
 
 /**
  * Defines a step: one function, with the rules under which it runs.
@@ -110,14 +93,15 @@ export function step<
   State = JsonObject,
   Output extends Schema | undefined = undefined,
   Returned = unknown,
+  const Fault extends OnError = 'fail',
 >(
-  options: StepOptions<Name, Input, Parsed, State, Output, Returned>,
-): Step<Name, Input, Output extends Schema ? SchemaOutput<Output> : Awaited<Returned>>
+  options: StepOptions<Name, Input, Parsed, State, Output, Returned, Fault>,
+): Step<Name, Input, Output extends Schema ? SchemaOutput<Output> : Yielded<Returned>, Fault>
 /** Defines a step that is a function and a name. */
 export function step<const Name extends string, Returned, Input = unknown, State = JsonObject>(
   name: Name,
   run: (context: StepContext<Input, State>) => Returned,
-): Step<Name, Input, Awaited<Returned>>
+): Step<Name, Input, Yielded<Returned>>
 export function step(first: unknown, run?: unknown): StepNode {
   if (typeof first === 'string') return createStep({ name: first, run })
   if (run !== undefined)
@@ -126,69 +110,11 @@ export function step(first: unknown, run?: unknown): StepNode {
 }
 
 function createStep(given: unknown): StepNode {
-  const named = typeof given === 'object' && given !== null && 'name' in given ? `step ${shown(given.name)}` : 'a step'
-  const options = readOptions(named, given, STEP_KEYS)
-  const node: StepNode = {
+  const place = typeof given === 'object' && given !== null && 'name' in given ? `step ${shown(given.name)}` : 'a step'
+  const options = readOptions(place, given, STEP_KEYS)
+  return sealNode({
     kind: 'step',
-    name: readNodeName('the name of a step', options.name),
-    description: readDescription(`description of ${named}`, options.description),
-    input: readSchema(`input of ${named}`, options.input),
-    output: readSchema(`output of ${named}`, options.output),
-    state: readSchema(`state of ${named}`, options.state),
-    retry: readRetry(named, options.retry),
-    timeoutMs: readTimeout(`timeout of ${named}`, options.timeout),
-    addWorkflowHistory: readFlag(`addWorkflowHistory of ${named}`, options.addWorkflowHistory),
-    numHistoryRuns: readCount(`numHistoryRuns of ${named}`, options.numHistoryRuns, MAX_HISTORY_RUNS),
-    run: readRun(named, options.run),
-  }
-  if (node.addWorkflowHistory === false && node.numHistoryRuns !== null) {
-    throw refused(`numHistoryRuns of ${named}`, node.numHistoryRuns, 'allowed is none with addWorkflowHistory: false')
-  }
-  return sealNode(node)
-}
-
-function readRun(named: string, value: unknown): StepNode['run'] {
-  if (typeof value !== 'function') throw refused(`run of ${named}`, value, 'allowed is a function')
-  // What it takes is for the types of step() to check: at run time functions do not say.
-  return value as StepNode['run']
-}
-
-function readRetry(named: string, given: unknown): RetryPolicy {
-  if (given === undefined) return DEFAULT_RETRY
-  const options = readOptions(`retry of ${named}`, given, RETRY_KEYS)
-  const idle = RETRY_KEYS.find((key) => options[key] !== undefined)
-  if (options.maxAttempts === undefined && idle !== undefined) {
-    throw new KernError(
-      'DEFINITION_INVALID',
-      `retry of ${named} has ${idle} but no maxAttempts, which is 1 by default: nothing would be retried`,
-    )
-  }
-  const policy: RetryPolicy = Object.freeze({
-    maxAttempts:
-      readCount(`retry.maxAttempts of ${named}`, options.maxAttempts, MAX_ATTEMPTS) ?? DEFAULT_RETRY.maxAttempts,
-    backoff: readBackoff(named, options.backoff),
-    delayMs: readDuration(`retry.delay of ${named}`, options.delay) ?? DEFAULT_RETRY.delayMs,
-    maxDelayMs: readDuration(`retry.maxDelay of ${named}`, options.maxDelay) ?? DEFAULT_RETRY.maxDelayMs,
-    retryIf: readRetryIf(named, options.retryIf),
+    ...readWork({ place, kind: 'a step' }, options),
+    run: readFunction<StepNode['run']>(`run of ${place}`, options.run),
   })
-  if (policy.delayMs > policy.maxDelayMs) {
-    const allowed = `allowed is at most maxDelay, which is ${policy.maxDelayMs} ms`
-    throw refused(`retry.delay of ${named}`, options.delay ?? policy.delayMs, allowed)
-  }
-  return policy
-}
-
-function readBackoff(named: string, value: unknown): RetryPolicy['backoff'] {
-  if (value === undefined) return DEFAULT_RETRY.backoff
-  if (value !== 'fixed' && value !== 'exponential') {
-    throw refused(`retry.backoff of ${named}`, value, "allowed are 'fixed' and 'exponential'")
-  }
-  return value
-}
-
-function readRetryIf(named: string, value: unknown): RetryPolicy['retryIf'] {
-  if (value === undefined) return null
-  if (typeof value !== 'function') throw refused(`retry.retryIf of ${named}`, value, 'allowed is a function')
-  // As with `run`: what it takes is for the types to check.
-  return value as RetryPolicy['retryIf']
 }

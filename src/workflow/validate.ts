@@ -1,6 +1,8 @@
 import { type Duration, durationMs } from '../clock.ts'
-import { KernError, shown } from '../errors.ts'
-import type { Schema } from './definition.ts'
+import { isKernError, KernError, shown } from '../errors.ts'
+import { type Json, storable } from '../json.ts'
+import type { ReadContext } from './context.ts'
+import type { Computed, Schema } from './definition.ts'
 import { isSchema } from './schemaCheck.ts'
 
 /** How long a name may be, in code points. */
@@ -11,6 +13,8 @@ export const MAX_DESCRIPTION_LENGTH = 2_000
 export const MAX_ATTEMPTS = 1_000
 /** How many runs of history a step may be given at most. */
 export const MAX_HISTORY_RUNS = 100
+/** How many steps or items may run at the same time at most, where a number is given. */
+export const MAX_CONCURRENCY = 1_000
 
 const ID = /^[a-z0-9][a-z0-9._-]{0,99}$/
 
@@ -132,16 +136,54 @@ export function readCount(place: string, value: unknown, max: number): number | 
 }
 
 /** Reads a duration as milliseconds; null where there is none. @throws KernError DEFINITION_INVALID */
-export function readDuration(place: string, value: unknown): number | null {
+export function readDuration(place: string, value: unknown, max?: number): number | null {
   if (value === undefined) return null
   // durationMs refuses every value that is not of the type.
-  return durationMs(place, value as Duration)
+  return durationMs(place, value as Duration, max)
 }
 
 /** Reads a time limit as milliseconds, at least one; null where there is none. @throws KernError DEFINITION_INVALID */
-export function readTimeout(place: string, value: unknown): number | null {
-  const ms = readDuration(place, value)
+export function readTimeout(place: string, value: unknown, max?: number): number | null {
+  const ms = readDuration(place, value, max)
   if (ms !== null && ms < 1)
     throw refused(place, value, 'allowed is a time of at least 1 ms; leave it out for no limit')
   return ms
+}
+
+/**
+ * Reads a function. What it takes and returns is for the types of the constructors to check: at run time functions do
+ * not say.
+ *
+ * @throws KernError DEFINITION_INVALID
+ */
+export function readFunction<Given extends (context: never) => unknown>(place: string, value: unknown): Given {
+  if (typeof value !== 'function') throw refused(place, value, 'allowed is a function')
+  // Nothing more can be known of a function, as said above.
+  return value as Given
+}
+
+/** Reads a function that gives a value, or by `read` the value itself. @throws KernError DEFINITION_INVALID */
+export function readComputed<Value>(
+  place: string,
+  value: unknown,
+  read: (place: string, value: unknown) => Value,
+): Computed<Value> {
+  return typeof value === 'function' ? readFunction<(context: ReadContext) => Value>(place, value) : read(place, value)
+}
+
+/** Reads text that says something. @throws KernError DEFINITION_INVALID */
+export function readText(place: string, value: unknown): string {
+  const fits = typeof value === 'string' && value !== '' && !value.includes('\0') && value.isWellFormed()
+  if (!fits) throw refused(place, value, 'allowed is text that is not empty, without NUL and halves of characters')
+  return value
+}
+
+/** Reads a value that is kept as JSON, as a copy. @throws KernError DEFINITION_INVALID */
+export function readJson(place: string, value: unknown): Json {
+  try {
+    return storable(value).value
+  } catch (error) {
+    if (!isKernError(error)) throw error
+    throw new KernError('DEFINITION_INVALID', `${place} cannot be stored: ${error.message}`, { cause: error })
+  }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { canonicalText, type Json, type JsonObject } from '../json.ts'
-import type { Schema, WorkflowDefinition, WorkflowNode } from './definition.ts'
+import { canonicalText, type Json, type JsonObject, storable } from '../json.ts'
+import type { AgentNode, Computed, Schema, WaitNode, WorkflowDefinition, WorkflowNode, WorkNode } from './definition.ts'
 import { jsonSchemaOf } from './jsonSchema.ts'
 
 /** What the version and the data of a definition are made from. */
@@ -29,23 +29,82 @@ export function versionOf(definition: Unversioned): string {
 }
 
 function nodeStructure(node: WorkflowNode): JsonObject {
+  const { kind, name } = node
   switch (node.kind) {
     case 'step':
-      return {
-        kind: node.kind,
-        name: node.name,
-        input: schemaStructure(node.input, 'input'),
-        output: schemaStructure(node.output, 'output'),
-        state: schemaStructure(node.state, 'input'),
-        retry: { ...node.retry, retryIf: node.retry.retryIf !== null },
-        timeoutMs: node.timeoutMs,
-        addWorkflowHistory: node.addWorkflowHistory,
-        numHistoryRuns: node.numHistoryRuns,
-      }
+      return { kind, name, ...workStructure(node) }
+    case 'agent':
+      return { kind, name, ...workStructure(node), ...agentStructure(node) }
     case 'sequence':
-      return { kind: node.kind, name: node.name, steps: node.steps.map(nodeStructure) }
+      return { kind, name, steps: structures(node.steps) }
+    case 'parallel':
+      return { kind, name, steps: structures(node.steps), concurrency: node.concurrency, failFast: node.failFast }
+    case 'condition':
+      return { kind, name, thenSteps: structures(node.then), elseSteps: structures(node.else) }
+    case 'router':
+      return { kind, name, choices: structures(node.choices) }
+    case 'loop': {
+      const { maxIterations, carry } = node
+      return { kind, name, steps: structures(node.steps), until: node.until !== null, maxIterations, carry }
+    }
+    case 'map':
+      return { kind, name, steps: structures(node.steps), items: node.items !== null, concurrency: node.concurrency }
+    case 'workflow':
+      return { kind, name, workflow: { id: node.workflow.id, version: node.workflow.version }, history: node.history }
+    case 'approval':
+      return { kind, name, ...waitStructure(node), onTimeout: node.onTimeout }
+    case 'input': {
+      const schema = schemaStructure(node.schema, 'input')
+      return { kind, name, ...waitStructure(node), schema, onTimeout: node.onTimeout && { ...node.onTimeout } }
+    }
+    case 'sleep':
+      return { kind, name, durationMs: node.durationMs }
   }
 }
+
+function structures(nodes: readonly WorkflowNode[]): Json {
+  return nodes.map(nodeStructure)
+}
+
+function workStructure(node: WorkNode): JsonObject {
+  return {
+    input: schemaStructure(node.input, 'input'),
+    output: schemaStructure(node.output, 'output'),
+    state: schemaStructure(node.state, 'input'),
+    retry: { ...node.retry, retryIf: node.retry.retryIf !== null },
+    timeoutMs: node.timeoutMs,
+    // Left out by default: steps are older than this setting, and what did not change keeps its version.
+    ...(node.onError === 'fail' ? {} : { onError: node.onError }),
+    addWorkflowHistory: node.addWorkflowHistory,
+    numHistoryRuns: node.numHistoryRuns,
+  }
+}
+
+function agentStructure(node: AgentNode): JsonObject {
+  const { headers, ...settings } = node.settings
+  return {
+    model: computed(node.model, (model) => (typeof model === 'string' ? model : [model.provider, model.modelId])),
+    system: computed(node.system, asItIs),
+    prompt: computed(node.prompt, asItIs),
+    messages: computed(node.messages, (messages) => messages.map(({ role }) => role)),
+    tools: computed(node.tools, (tools) => Object.keys(tools).sort()),
+    maxSteps: node.maxSteps,
+    // Headers may carry keys, which change without a change of the workflow: their names alone count.
+    settings: storable({ ...settings, headers: headers && Object.keys(headers).sort() }).value,
+  }
+}
+
+function waitStructure(node: WaitNode): JsonObject {
+  return { prompt: computed(node.prompt, asItIs), timeoutMs: node.timeoutMs }
+}
+
+/** A function counts as being there; a value by what is told of it. */
+function computed<Value>(given: Computed<Value> | null, tell: (value: Value) => Json): Json {
+  if (given === null) return null
+  return typeof given === 'function' ? { function: true } : tell(given)
+}
+
+const asItIs = (text: string): Json => text
 
 /** A schema that cannot be told as JSON Schema still differs from none. */
 function schemaStructure(schema: Schema | null, side: 'input' | 'output'): Json {
@@ -64,6 +123,29 @@ function nodesData(nodes: readonly WorkflowNode[], prefix: string): Json {
 
 function nodeData(node: WorkflowNode, path: string): JsonObject {
   const { kind, name, description } = node
-  const data = { kind, name, description, path }
-  return Object.freeze(kind === 'step' ? data : { ...data, steps: nodesData(node.steps, `${path}/`) })
+  return Object.freeze({ kind, name, description, path, ...belowData(node, `${path}/`) })
+}
+
+function belowData(node: WorkflowNode, prefix: string): JsonObject {
+  switch (node.kind) {
+    case 'step':
+    case 'agent':
+    case 'approval':
+    case 'input':
+    case 'sleep':
+      return {}
+    case 'sequence':
+    case 'parallel':
+    case 'loop':
+    case 'map':
+      return { steps: nodesData(node.steps, prefix) }
+    case 'condition':
+      return { then: nodesData(node.then, prefix), else: nodesData(node.else, prefix) }
+    case 'router':
+      return { choices: nodesData(node.choices, prefix) }
+    case 'workflow': {
+      const { id, version, steps } = node.workflow
+      return { workflowId: id, workflowVersion: version, steps: nodesData(steps, prefix) }
+    }
+  }
 }

@@ -1,15 +1,18 @@
 import type { Duration } from '../clock.ts'
 import { isKernError, KernError, shown } from '../errors.ts'
-import { DEFAULT_LIMITS, deepFreeze, isJsonObject, type Json, type JsonObject, storable } from '../json.ts'
-import type { PlacedNode, Schema, WorkflowDefinition, WorkflowNode } from './definition.ts'
-import type { Chain, DefinitionOf, InitialState, StartOf } from './infer.ts'
-import { placeNodes, readSteps } from './nodes.ts'
+import { DEFAULT_LIMITS, deepFreeze, isJsonObject, type JsonObject, storable } from '../json.ts'
+import type { Chain, DefinitionOf, StartOf } from './chain.ts'
+import type { Schema, WorkflowDefinition, WorkflowNode } from './definition.ts'
+import { checkHistory } from './historyCheck.ts'
+import type { InitialState } from './infer.ts'
+import { placeNodes, readSteps, sealDefinition } from './nodes.ts'
 import {
   MAX_HISTORY_RUNS,
   readCount,
   readDescription,
   readFlag,
   readId,
+  readJson,
   readName,
   readOptions,
   readSchema,
@@ -110,22 +113,13 @@ export function defineWorkflow(given: unknown): WorkflowDefinition {
   checkHistory(named, options, { nodes, byDefault: unversioned.addWorkflowHistoryToSteps })
   const version = versionOf(unversioned)
   const data = checkedData(named, dataOf(unversioned, version))
-  return Object.freeze({ kind: 'workflow', ...unversioned, version, nodes, data })
+  return sealDefinition({ kind: 'workflow', ...unversioned, version, nodes, data })
 }
 
 function readInitialState(named: string, given: unknown): JsonObject {
-  const value = copyOf(`initialState of ${named}`, given === undefined ? {} : given)
+  const value = readJson(`initialState of ${named}`, given === undefined ? {} : given)
   if (!isJsonObject(value)) throw refused(`initialState of ${named}`, given, 'allowed is an object')
   return deepFreeze(value)
-}
-
-function copyOf(place: string, value: unknown): Json {
-  try {
-    return storable(value).value
-  } catch (error) {
-    if (!isKernError(error)) throw error
-    throw new KernError('DEFINITION_INVALID', `${place} cannot be stored: ${error.message}`, { cause: error })
-  }
 }
 
 function readBudget(named: string, given: unknown): WorkflowDefinition['historyBudget'] {
@@ -136,31 +130,6 @@ function readBudget(named: string, given: unknown): WorkflowDefinition['historyB
   if (characters === null) throw refused(place, given, 'allowed is { characters: a whole number of at least 1 }')
   return Object.freeze({ characters })
 }
-
-/** Refuses settings of history that would have no effect. */
-function checkHistory(
-  named: string,
-  options: { readonly [Key in HistoryKey]?: unknown },
-  { nodes, byDefault }: { readonly nodes: readonly PlacedNode[]; readonly byDefault: boolean },
-): void {
-  const steps = nodes.flatMap(({ node, path }) => (node.kind === 'step' ? [{ node, path }] : []))
-  const getsHistory = ({ node }: (typeof steps)[number]) => node.addWorkflowHistory ?? byDefault
-  const idle = steps.find((step) => step.node.numHistoryRuns !== null && !getsHistory(step))
-  if (idle !== undefined) {
-    const place = `numHistoryRuns of step ${shown(idle.path)} of ${named}`
-    throw refused(place, idle.node.numHistoryRuns, 'allowed is none where neither step nor workflow adds history')
-  }
-  if (steps.some(getsHistory)) return
-  const setting = HISTORY_KEYS.find((key) => options[key] !== undefined && options[key] !== false)
-  if (setting !== undefined) {
-    const allowed =
-      'allowed is none where no step is given history (by addWorkflowHistoryToSteps or addWorkflowHistory)'
-    throw refused(`${setting} of ${named}`, options[setting], allowed)
-  }
-}
-
-const HISTORY_KEYS = ['addWorkflowHistoryToSteps', 'numHistoryRuns', 'historyBudget'] as const
-type HistoryKey = (typeof HISTORY_KEYS)[number]
 
 /** A session keeps the data: it must fit like any other value. */
 function checkedData(named: string, data: JsonObject): JsonObject {

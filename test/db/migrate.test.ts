@@ -2,14 +2,37 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
+import { readMigrationFiles } from 'drizzle-orm/migrator'
+import { migrate as applyMigrations } from 'drizzle-orm/pg-core'
 import { expect, test } from 'vitest'
 import { pglite } from '../../src/config.ts'
 import { openDatabase, rows } from '../../src/db/client.ts'
 import { assertMigrated, migrate } from '../../src/db/migrate.ts'
 import { sessions } from '../../src/db/tables.ts'
+import { createReaderFor } from '../../src/store/reader.ts'
+import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import { freshPostgres, onEachDatabase } from '../support/databases.ts'
 
 const EMPTY = sql`drop schema kern cascade`
+
+const FOLDER = join(import.meta.dirname, '../../drizzle')
+
+const RUN_ID = '00000000-0000-7000-8000-000000000001'
+
+/** Something of everything that the first version stored. */
+const STORED = [
+  sql`insert into kern.sessions (session_id, workflow_id, workflow_name, display_name, state, workflow_data, tags,
+        run_count, created_at, updated_at)
+      values ('s', 'w', 'W', 'S', '{"n":1}', '{}', '{}', 1, now(), now())`,
+  sql`insert into kern.runs (run_id, session_id, number, workflow_id, workflow_name, workflow_version, status,
+        input_preview, history_run_ids, tags, step_count, attempt_count, created_at, completed_at)
+      values (${RUN_ID}::uuid, 's', 1, 'w', 'W', 'v', 'COMPLETED', 'in', '{}', '{t}', 1, 1, now(), now())`,
+  sql`insert into kern.run_payloads (run_id, input, output) values (${RUN_ID}::uuid, '"in"', '"out"')`,
+  sql`insert into kern.step_results (run_id, path, position, name, kind, status, input_from, output, history_used,
+        stops_run, max_attempts, attempts, started_at, completed_at)
+      values (${RUN_ID}::uuid, 'one', 0, 'one', 'step', 'COMPLETED', 'run', '"out"', false, false, 1, '[]', now(), now())`,
+  sql`insert into kern.run_events (run_id, seq, type, at) values (${RUN_ID}::uuid, 1, 'RUN_QUEUED', now())`,
+]
 
 onEachDatabase((_name, open) => {
   test('an empty database is refused with the command that helps, and migrated', async () => {
@@ -39,6 +62,35 @@ onEachDatabase((_name, open) => {
     await migrate(database)
     expect(await rows(database.db, applied)).toEqual(before)
     expect(before.length).toBeGreaterThan(0)
+  })
+
+  test('a database of the first version is brought to this one, with what is stored in it', async () => {
+    const database = await open()
+    const { db } = database
+    await rows(db, EMPTY)
+    const [first] = readMigrationFiles({ migrationsFolder: FOLDER })
+    if (!first) throw new Error('there is no first migration')
+    // The schema is there by then, as the table of migrations is in it.
+    const withoutSchema = { ...first, sql: first.sql.slice(1) }
+    await applyMigrations([withoutSchema], db, {
+      migrationsFolder: FOLDER,
+      migrationsSchema: 'kern',
+      migrationsTable: '__drizzle_migrations',
+    })
+    for (const statement of STORED) await rows(db, statement)
+    await expect(assertMigrated(database)).rejects.toMatchObject({ code: 'SCHEMA_OUTDATED' })
+    await migrate(database)
+    await assertMigrated(database)
+
+    const reader = createReaderFor(db)(SYSTEM_VIEWER)
+    expect(await reader.sessions(['s'])).toMatchObject([{ state: { n: 1 }, runCount: 1 }])
+    const kept = { status: 'COMPLETED', stepCount: 1, lastSeq: 1, tags: ['t'] }
+    expect(await reader.runs([RUN_ID])).toMatchObject([{ ...kept, answers: 0, wakeAt: null, usage: null }])
+    expect(await reader.payloads([RUN_ID])).toMatchObject([{ input: 'in', output: 'out' }])
+    const step = { path: 'one', input: 'in', output: 'out', decision: undefined, partialOutput: undefined }
+    expect(await reader.steps([RUN_ID])).toMatchObject([[{ ...step, pending: null, answer: null, usage: null }]])
+    const events = await reader.events(RUN_ID, { afterSeq: 0, limit: 9, types: null })
+    expect(events).toMatchObject([{ seq: 1, type: 'RUN_QUEUED' }])
   })
 
   test('a database that a newer version has migrated is refused, and not changed', async () => {

@@ -288,7 +288,9 @@ onEachServer(
           expect(await data(served(), 'query ($runId: ID!) { run(runId: $runId) { id } }', { runId })).toEqual({
             run: null,
           })
-          expect(refusalsIn(await mutate(served(), 'cancelRun', { runId }))).toEqual(['INPUT_INVALID'])
+          for (const field of ['cancelRun', 'resumeRun', 'retryRun']) {
+            expect(refusalsIn(await mutate(served(), field, { runId })), field).toEqual(['INPUT_INVALID'])
+          }
         },
       )
     })

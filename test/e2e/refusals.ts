@@ -31,6 +31,8 @@ export const INPUTS: Readonly<Record<string, string>> = {
   updateSession: 'UpdateSessionInput',
   setSessionName: 'SetSessionNameInput',
   cancelRun: 'CancelRunInput',
+  resumeRun: 'ResumeRunInput',
+  retryRun: 'RetryRunInput',
   deleteSession: 'DeleteSessionInput',
 }
 

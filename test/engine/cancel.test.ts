@@ -62,7 +62,8 @@ onEachDatabase((name, open) => {
       expect(result.steps['outer/waits']).toMatchObject({ status: 'CANCELLED', output: undefined })
       expect(result.steps.outer).toMatchObject({ status: 'CANCELLED' })
       expect(result.steps.never).toBeUndefined()
-      expect((await eventLines(kern, runId)).slice(-2)).toEqual(['STEP_STARTED outer/waits', 'RUN_CANCELLED'])
+      const last = ['STEP_STARTED outer/waits', 'STEP_CANCELLED outer/waits', 'STEP_CANCELLED outer', 'RUN_CANCELLED']
+      expect((await eventLines(kern, runId)).slice(-4)).toEqual(last)
       expect(await next).toMatchObject({ status: 'COMPLETED', number: 2, stateBefore: { quick: true } })
     })
 
@@ -153,7 +154,7 @@ onEachDatabase((name, open) => {
       const run = await running
       expect(run).toMatchObject({ status: 'CANCELLED', error: { code: 'CANCELLED', stepPath: 'outer/waits' } })
       expect(run.error?.message).toContain('enough')
-      const last = ['STEP_STARTED outer', 'STEP_STARTED outer/waits', 'RUN_CANCELLED']
+      const last = ['STEP_CANCELLED outer/waits', 'STEP_CANCELLED outer', 'RUN_CANCELLED']
       expect((await eventLines(kern, run.runId)).slice(-3)).toEqual(last)
     })
 

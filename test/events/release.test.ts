@@ -12,23 +12,25 @@ import { step } from '../../src/workflow/step.ts'
 import { onEachDatabase } from '../support/databases.ts'
 import { createGate, type Gate, startKern } from '../support/kerns.ts'
 
-/** A hub that counts who listens. */
-function countingHub(): Hub & { readonly listening: () => number } {
+/** A hub that counts who listens: to changes, or to progress. */
+function countingHub(): Hub & { readonly listening: () => number; readonly listeningToProgress: () => number } {
   const hub = createHub()
-  let count = 0
+  const changes = new Set<object>()
+  const progress = new Set<object>()
+  const counted = (set: Set<object>, stop: () => void) => {
+    const listener = {}
+    set.add(listener)
+    return () => {
+      stop()
+      set.delete(listener)
+    }
+  }
   return {
-    publish: hub.publish,
-    listening: () => count,
-    listen(topic, wake) {
-      const stop = hub.listen(topic, wake)
-      count += 1
-      let stopped = false
-      return () => {
-        stop()
-        if (!stopped) count -= 1
-        stopped = true
-      }
-    },
+    ...hub,
+    listening: () => changes.size,
+    listeningToProgress: () => progress.size,
+    listen: (topic, wake) => counted(changes, hub.listen(topic, wake)),
+    listenToProgress: (topic, take) => counted(progress, hub.listenToProgress(topic, take)),
   }
 }
 
@@ -65,9 +67,9 @@ onEachDatabase((_name, open) => {
     test('before its first event was asked for listens no more', async () => {
       const { gate, hub, opened } = await waitingRun('Unasked')
       const streams = await opened()
-      expect(hub.listening()).toBe(3)
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([3, 3])
       for (const stream of streams) expect(await stream.return?.()).toMatchObject({ done: true })
-      expect(hub.listening()).toBe(0)
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([0, 0])
       for (const stream of streams) expect(await stream.next()).toMatchObject({ done: true })
       gate.open()
     })
@@ -82,7 +84,7 @@ onEachDatabase((_name, open) => {
         await stream?.return?.()
         expect([await first, await second]).toMatchObject([{ done: true }, { done: true }])
       }
-      expect(hub.listening()).toBe(1)
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([1, 1])
       gate.open()
     })
 
@@ -92,7 +94,7 @@ onEachDatabase((_name, open) => {
         for await (const { seq } of stream) if (seq === 2) break
         expect(await stream.next()).toMatchObject({ done: true })
       }
-      expect(hub.listening()).toBe(1)
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([1, 1])
       gate.open()
     })
 
@@ -103,8 +105,20 @@ onEachDatabase((_name, open) => {
       const seen = []
       if (run) for await (const { type } of run) seen.push(type)
       expect(seen.at(-1)).toBe('RUN_COMPLETED')
-      expect(hub.listening()).toBe(2)
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([2, 2])
       expect(await kern.health()).toBe(true)
+    })
+
+    test('and gives no progress has never listened to it', async () => {
+      const { kern, gate, hub } = await waitingRun('Completed only')
+      const { workflows, readerFor } = kern
+      const streams = createEventStreams({ hub, clock: systemClock, workflows, readerFor })
+      const types = ['STEP_COMPLETED'] as const
+      const stream = await streams.workflow(SYSTEM_VIEWER, { workflowId: 'completed-only', types })
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([1, 0])
+      await stream.return?.()
+      expect([hub.listening(), hub.listeningToProgress()]).toEqual([0, 0])
+      gate.open()
     })
 
     test('of the library ends at once, although the run goes on', async () => {

@@ -19,7 +19,7 @@ describe('a global id', () => {
     const keys = fc.oneof(
       fc.string(),
       fc.constant(RUN),
-      fc.constantFrom(`${RUN}:a/b`, `${RUN}:7`, `${RUN}:07`, `${RUN}:`),
+      fc.constantFrom(`${RUN}:a/b`, `${RUN}:7`, `${RUN}:07`, `${RUN}:`, `${RUN}:progress:a/b`, `${RUN}:progress:`),
     )
     fc.assert(
       fc.property(fc.constantFrom(...NODE_TYPES), keys, (typename, key) => {
@@ -28,7 +28,7 @@ describe('a global id', () => {
           Session: key !== '' && !key.includes('\0'),
           Run: key === RUN,
           StepResult: key.startsWith(`${RUN}:`) && key !== `${RUN}:`,
-          RunEvent: key === `${RUN}:7`,
+          RunEvent: key === `${RUN}:7` || key === `${RUN}:progress:a/b`,
         }
         const read = () => decodeGlobalId(encodeGlobalId(typename, key))
         if (allowed[typename]) return read().id === key

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { EventStreams } from '../../src/engine/api.ts'
 import type { EventRecord } from '../../src/engine/records.ts'
-import { cursorOf, eventRecord, memoryContext, runIdOf, runRecord, stepRecord, streamed } from './support.ts'
+import { cursorOf, eventRecord, memoryContext, run, runIdOf, runRecord, stepRecord, streamed } from './support.ts'
 
 const RUN = runIdOf(1)
 
@@ -15,7 +15,11 @@ function recording(events: readonly EventRecord[]) {
     asked.push([kind, JSON.parse(JSON.stringify(query))])
     return iterate()
   }
-  const streams: EventStreams = { run: answer('run'), session: answer('session'), workflow: answer('workflow') }
+  const streams: Partial<EventStreams> = {
+    run: answer('run'),
+    session: answer('session'),
+    workflow: answer('workflow'),
+  }
   return { streams, asked }
 }
 
@@ -71,6 +75,37 @@ describe('runEvents', () => {
     ])
     expect(asked).toEqual([['run', { runId: RUN, after: 'c', types: ['LOG', 'CUSTOM'] }]])
     expect(calls).toEqual(['runs', 'runs', 'stepsByPath'])
+  })
+
+  test('streams progress at the place of the event before it, with one id for each step', async () => {
+    const progress = { type: 'STEP_PROGRESS', stepPath: 'a' } as const
+    const events = [
+      eventRecord(RUN, 2, { type: 'STEP_STARTED', stepPath: 'a' }),
+      eventRecord(RUN, 2, { ...progress, data: 'so' }),
+      eventRecord(RUN, 2, { ...progress, data: 'so far' }),
+      eventRecord(RUN, 2, { ...progress, stepPath: 'b:1', data: null }),
+    ]
+    const { streams } = recording(events)
+    const steps = [stepRecord(RUN, 'a', { status: 'RUNNING' }), stepRecord(RUN, 'b:1')]
+    const answers = await streamed(
+      `subscription { runEvents(runId: "${RUN}") { id seq cursor type data step { path } } }`,
+      memoryContext({ streams, runs: [runRecord(1)], steps }),
+    )
+    const given = answers.map(({ data }) => Object(data?.['runEvents']))
+    const place = { seq: 2, cursor: cursorOf(1, 2), type: 'STEP_PROGRESS' }
+    expect(given.slice(1)).toMatchObject([
+      { ...place, data: 'so', step: { path: 'a' } },
+      { ...place, data: 'so far', step: { path: 'a' } },
+      { ...place, data: null, step: { path: 'b:1' } },
+    ])
+    const [started, first, second, other] = given.map(({ id }) => id)
+    expect(second).toBe(first)
+    expect(new Set([started, first, other]).size).toBe(3)
+    // What keeps objects by their ids must not take progress for the event at its place.
+    const { context } = memoryContext({ events })
+    const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
+    const found = await run(query, { context, variables: { ids: [started, first, other] } })
+    expect(found).toEqual({ data: { nodes: [{ id: started }, null, null] } })
   })
 
   test('of a malformed run id is refused before anything is asked for', async () => {

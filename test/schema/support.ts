@@ -6,6 +6,7 @@ import type { Commands, EventStreams, Workflows } from '../../src/engine/api.ts'
 import { encodeEventCursor } from '../../src/engine/cursor.ts'
 import type { Page, PageRequest, Reader, RunFilter, StepKey } from '../../src/engine/ports.ts'
 import type { EventRecord, RunPayload, RunRecord, SessionRecord, StepRecord } from '../../src/engine/records.ts'
+import type { WorkflowDefinition } from '../../src/workflow/definition.ts'
 import { defineWorkflow } from '../../src/workflow/workflow.ts'
 import { sequence } from '../../src/workflow/sequence.ts'
 import { step } from '../../src/workflow/step.ts'
@@ -70,7 +71,10 @@ export function runRecord(n: number, given: Partial<RunRecord> = {}): RunRecord 
     idempotencyKey: null,
     stepCount: 0,
     attemptCount: 0,
+    usage: null,
     lastSeq: 3,
+    answers: 0,
+    wakeAt: null,
     cancelRequestedAt: null,
     cancelReason: null,
     epoch: 1,
@@ -95,8 +99,13 @@ export function stepRecord(runId: string, path: string, given: Partial<StepRecor
     input: undefined,
     output: undefined,
     outputPreview: null,
+    partialOutput: undefined,
     error: null,
     statePatch: undefined,
+    decision: undefined,
+    pending: null,
+    answer: null,
+    usage: null,
     historyUsed: false,
     stopsRun: false,
     maxAttempts: 1,
@@ -120,19 +129,22 @@ export interface World {
   readonly events?: readonly EventRecord[]
   readonly commands?: Partial<Commands>
   readonly streams?: Partial<EventStreams>
+  /** @default the pipeline above */
+  readonly workflows?: readonly WorkflowDefinition[]
 }
 
 /** A context over arrays, and the names of the reader's methods in the order in which they were called. */
 export function memoryContext(world: World = {}): { readonly context: KernContext; readonly calls: string[] } {
   const calls: string[] = []
   const reader = counted(memoryReader(world), calls)
-  const workflows: Workflows = { list: () => [pipeline], get: (id) => (id === pipeline.id ? pipeline : undefined) }
+  const served = world.workflows ?? [pipeline]
+  const workflows: Workflows = { list: () => served, get: (id) => served.find((definition) => definition.id === id) }
   const context: KernContext = {
     viewer: { userId: 'ann', scopes: ['*'] },
     reader,
     commands: complete<Commands>(world.commands),
     workflows,
-    streams: complete<EventStreams>(world.streams),
+    streams: complete<EventStreams>({ partialOutput: () => undefined, ...world.streams }),
     loaders: createLoaders(reader),
   }
   return { context, calls }

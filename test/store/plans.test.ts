@@ -7,11 +7,13 @@ import type { PageRequest, Reader } from '../../src/engine/ports.ts'
 import { newId } from '../../src/ids.ts'
 import { createCommandStore } from '../../src/store/commandStore.ts'
 import { createReaderFor } from '../../src/store/reader.ts'
+import { STEP_COLUMNS, stepRows } from '../../src/store/stepRows.ts'
 import { takenRun } from '../../src/store/takenRun.ts'
 import { giveLostTurns } from '../../src/store/turns.ts'
+import { wakeDue } from '../../src/store/wake.ts'
 import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import { freshPostgres } from '../support/databases.ts'
-import { newRun, still } from '../support/parts.ts'
+import { answerOf, newRun, still, waitingStepOf } from '../support/parts.ts'
 import { type Statement, watchStatements } from '../support/statements.ts'
 
 /** So many that a planner who may choose would not read a table from end to end for a page of it. */
@@ -28,18 +30,18 @@ const FILL = [
       case when n % 1000 = 0 then ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid end,
       now() - make_interval(secs => n), now() - make_interval(secs => n / 2)
     from generate_series(1, ${ROWS}) n`),
-  // Every 1000th is active; the first 2,000 are all of one session.
+  // Every 1000th is active, and every second of those waits; the first 2,000 are all of one session.
   sql.raw(`
     insert into kern.runs (run_id, session_id, number, workflow_id, workflow_name, workflow_version, user_id, status,
-      input_preview, history_run_ids, tags, retry_of, idempotency_key, created_at, completed_at, duration_ms)
+      input_preview, history_run_ids, tags, retry_of, idempotency_key, created_at, completed_at, duration_ms, wake_at)
     select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid,
       case when n <= 2000 then 's1' else 's' || n end, n, 'w' || n % 20, 'W', 'v', 'u' || n % 500,
-      case when n % 1000 = 0 then 'RUNNING' when n % 100 = 0 then 'FAILED' else 'COMPLETED' end,
+      case when n % 2000 = 0 then 'PAUSED' when n % 1000 = 0 then 'RUNNING' when n % 100 = 0 then 'FAILED' else 'COMPLETED' end,
       'in', '{}', array['t' || n % 200],
       case when n % 50 = 0 then ('00000000-0000-7000-8000-' || lpad((n - 1)::text, 12, '0'))::uuid end,
       case when n % 10 = 0 then 'k' || n end, now() - make_interval(secs => n),
       case when n % 1000 = 0 then null else now() - make_interval(secs => n) end,
-      case when n % 1000 = 0 then null else n end
+      case when n % 1000 = 0 then null else n end, case when n % 2000 = 0 then now() + make_interval(secs => n) end
     from generate_series(1, ${ROWS}) n`),
   sql.raw(`insert into kern.run_payloads (run_id, input, output) select run_id, '1', '1' from kern.runs`),
   sql.raw(`
@@ -47,6 +49,9 @@ const FILL = [
     select run_id, seq, 'LOG', now() from kern.runs cross join generate_series(1, 3) seq`),
   sql.raw('analyze'),
 ]
+
+const ownershipOn = (db: Database['db']) =>
+  createOwnership({ db, workerId: newId(), host: 'test', pid: 1, exclusive: false })
 
 const PAGE: PageRequest = { limit: 10, fromEnd: false, after: null, before: null }
 const NEWEST = { field: 'CREATED_AT', direction: 'DESC' } as const
@@ -126,6 +131,8 @@ describe('on Postgres with many rows', () => {
     const reader = createReaderFor(database.db)(SYSTEM_VIEWER)
     const asked: readonly (readonly [string, () => Promise<unknown>])[] = [
       ['sessions_active', () => giveLostTurns(database.db)],
+      ['runs_by_wake', () => wakeDue(database.db, new Date())],
+      ['runs_open', () => ownershipOn(database.db).waiting(['w0', 'w10'], 100)],
       ['runs_by_workflow_end', () => reader.liveRuns('w0', new Date())],
       ['runs_by_session_created', () => reader.runPage({ sessionId: 's1' }, NEWEST, PAGE)],
       ['runs_by_number', () => reader.completedRuns('s1', 1_900, 3)],
@@ -151,19 +158,28 @@ describe('on Postgres with many rows', () => {
 
   test('what a worker looks for again and again is found by an index', async () => {
     const { db } = database
-    const ownership = createOwnership({ db, workerId: newId(), host: 'test', pid: 1, exclusive: false })
+    const ownership = ownershipOn(db)
     await expectIndexes(() => giveLostTurns(db))
+    // The first of those that wait, and no other.
+    await expectIndexes(() => wakeDue(db, new Date(Date.now() + 2_500_000)))
     await expectIndexes(() => ownership.waiting(['w0', 'w10'], 100))
-    await expectIndexes(() => ownership.cancelRequests())
+    await expectIndexes(() => ownership.requests())
     await expectIndexes(() => ownership.claim(idOf(3), ['w0', 'w10'], new Date()))
     await expectIndexes(() => takenRun(db, createReaderFor(db)(SYSTEM_VIEWER), idOf(1000)))
   })
 
-  test('what a run is accepted, cancelled and ended by is found by an index', async () => {
+  test('what a run is accepted, answered and cancelled by is found by an index', async () => {
     const store = createCommandStore(database.db)
     const key = { idempotencyKey: 'k30', requestHash: 'h', userId: 'u30' }
     await expectIndexes(() => store.accept(newRun(still, key)))
     await expectIndexes(() => store.accept(newRun(still, { sessionId: 's1', onBusy: 'INTERRUPT' })))
+    const [run] = await createReaderFor(database.db)(SYSTEM_VIEWER).runs([idOf(4000)])
+    if (!run) throw new Error('there is no run to answer')
+    const steps = stepRows([waitingStepOf(run, 'one')])
+    await database.db.execute(sql`insert into kern.step_results (${STEP_COLUMNS}) ${steps}`)
+    await expectIndexes(async () => {
+      expect(await store.answer(answerOf(run, 'one'))).toMatchObject({ type: 'answered', parked: true })
+    })
     await expectIndexes(() => store.cancel(idOf(5000), null, new Date()))
     await expectIndexes(() => store.deleteSession('s2'))
   })

@@ -1,11 +1,13 @@
 import type { Database } from '../../src/db/client.ts'
 import { createOwnership } from '../../src/dispatch/ownership.ts'
-import type { NewRun } from '../../src/engine/commandStore.ts'
-import type { RunWrite } from '../../src/engine/ports.ts'
-import type { EventRecord, RunRecord, StepRecord } from '../../src/engine/records.ts'
+import type { AnswerRequest, NewRun } from '../../src/engine/commands/commandStore.ts'
+import type { RunPark, RunWrite } from '../../src/engine/ports.ts'
+import type { Answer, EventRecord, PendingWait, RunRecord, StepRecord } from '../../src/engine/records.ts'
 import { newId } from '../../src/ids.ts'
 import { createCommandStore } from '../../src/store/commandStore.ts'
+import { createJournal } from '../../src/store/journal.ts'
 import { createReaderFor } from '../../src/store/reader.ts'
+import { advance } from '../../src/store/turns.ts'
 import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { WorkflowDefinition } from '../../src/workflow/definition.ts'
 import { step } from '../../src/workflow/step.ts'
@@ -43,6 +45,8 @@ export function newRun(definition: WorkflowDefinition, given: Partial<NewRun> & 
     idempotencyKey: null,
     requestHash: null,
     onBusy: 'QUEUE',
+    retryOf: null,
+    reused: [],
     at,
     ...rest,
   }
@@ -66,6 +70,7 @@ export function createParts(database: Database) {
     store,
     reader,
     ownership,
+    journal: createJournal({ db, advance: (sessionId) => advance(db, sessionId), sleep: async () => undefined }),
     runOf,
     /** Accepts a run, and takes it if it has its turn. */
     async start(given: Parameters<typeof newRun>[1] = {}): Promise<RunRecord> {
@@ -90,8 +95,13 @@ export const stepOf = (run: RunRecord, path: string, given: Partial<StepRecord> 
   input: undefined,
   output: path,
   outputPreview: path,
+  partialOutput: undefined,
   error: null,
   statePatch: undefined,
+  decision: undefined,
+  pending: null,
+  answer: null,
+  usage: null,
   historyUsed: false,
   stopsRun: false,
   maxAttempts: 1,
@@ -125,8 +135,45 @@ export const writeOf = (run: RunRecord, given: Partial<RunWrite> = {}): RunWrite
   events: [],
   stepCount: 0,
   attemptCount: 0,
+  usage: null,
   ...given,
 })
+
+/** A step that waits for a person for the first time. */
+export const waitingStepOf = (run: RunRecord, path: string, pending: Partial<PendingWait> = {}): StepRecord =>
+  stepOf(run, path, {
+    status: 'PAUSED',
+    output: undefined,
+    completedAt: null,
+    pending: {
+      number: 1,
+      reason: 'input',
+      prompt: null,
+      requestedAt: run.createdAt.toISOString(),
+      expiresAt: null,
+      attempts: 1,
+      ...pending,
+    },
+  })
+
+/** What puts a run aside until a person answers. */
+export const parkOf = (given: Partial<RunPark> = {}): RunPark => ({
+  status: 'PAUSED',
+  wakeAt: null,
+  answers: 0,
+  ...given,
+})
+
+/** A person's answer to the first wait of a step. */
+export const answerOf = (run: RunRecord, path: string, given: Partial<Answer> = {}): AnswerRequest => {
+  const at = new Date()
+  return {
+    runId: run.runId,
+    path,
+    at,
+    answer: { number: 1, action: 'CONTINUE', data: 'yes', at: at.toISOString(), userId: null, ...given },
+  }
+}
 
 /** The end of a run that went well. */
 export const endOf = (run: RunRecord): NonNullable<RunWrite['end']> => ({

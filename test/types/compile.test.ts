@@ -31,8 +31,16 @@ const MOST_FOR_A_STEP = 1_000
 
 const IMPORTS = `
 import { z } from 'zod'
-import type { StepContext } from '../../../src/workflow/context.ts'
+import type { StepsByPath } from '../../../src/engine/typedSteps.ts'
+import { approval } from '../../../src/workflow/approval.ts'
+import { condition } from '../../../src/workflow/condition.ts'
+import type { ReadContext, StepContext } from '../../../src/workflow/context.ts'
+import { loop } from '../../../src/workflow/loop.ts'
+import { map } from '../../../src/workflow/map.ts'
+import { parallel } from '../../../src/workflow/parallel.ts'
+import { router } from '../../../src/workflow/router.ts'
 import { sequence } from '../../../src/workflow/sequence.ts'
+import { sleep } from '../../../src/workflow/sleep.ts'
 import { step } from '../../../src/workflow/step.ts'
 import { defineWorkflow } from '../../../src/workflow/workflow.ts'
 `
@@ -56,6 +64,55 @@ export const last: Output extends { k${length}: number } ? true : false = true
 `
 }
 
+/** Twenty nodes of all kinds in a sequence, which takes and gives `{ k: number }`. */
+function groupOf(n: number): string {
+  return `
+const plus${n} = step('plus${n}', ({ input }: StepContext<{ k: number }>) => ({ k: input.k + 1, group${n}: 'text' }))
+const times${n} = step({
+  name: 'times${n}',
+  onError: 'skip',
+  input: z.object({ k: z.number(), note: z.string().default('') }),
+  run: async ({ input }) => ({ k: input.k * 2, list${n}: [input.note] }),
+})
+const list${n} = step('list${n}', ({ input }: StepContext<{ k: number }>) => [{ k: input.k }])
+const sum${n} = step('sum${n}', ({ input }: StepContext<{ k: number }[]>) => ({ k: input.length }))
+const group${n} = sequence('group${n}', [
+  plus${n},
+  sequence('inner', [plus${n}, sleep('rest', 1), times${n}]),
+  parallel('both', [plus${n}, sequence('deep', [times${n}, plus${n}])]),
+  step('joined', ({ input }: StepContext<{ plus${n}: { k: number }; deep: { k: number } }>) => ({
+    k: input.plus${n}.k + input.deep.k,
+  })),
+  condition('enough', { if: ({ input }) => input.k > 2, then: [], else: [times${n}] }),
+  sleep('rest', '1s'),
+  router('route', { select: ({ input }) => (input.k > 2 ? 'plus${n}' : 'times${n}'), choices: [plus${n}, times${n}] }),
+  loop('refine', { steps: [plus${n}], until: ({ output }) => output.k > 9, maxIterations: 5, carry: true }),
+  list${n},
+  map('each', { steps: [plus${n}, times${n}] }),
+  sum${n},
+  approval('ok', { prompt: ({ input }: ReadContext<{ k: number }>) => String(input.k) }),
+  step('unpacked', ({ input }: StepContext<{ input: { k: number } }>) => input.input),
+])`
+}
+
+/** A workflow of groups, and the types of two of its results. */
+function treeOf(groups: number): string {
+  const numbers = Array.from({ length: groups }, (_, n) => n)
+  const last = `group${groups - 1}`
+  return `${IMPORTS}${numbers.map(groupOf).join('')}
+const groups = [${numbers.map((n) => `group${n}`).join(', ')}] as const
+const whole = defineWorkflow({ name: 'whole', steps: groups })
+type Output = ReturnType<NonNullable<(typeof whole)['~output']>>
+export const output: Output extends { k: number } ? true : false = true
+export function read(steps: StepsByPath<typeof groups>) {
+  const typed: string | undefined = steps['${last}/refine[2]/plus${groups - 1}']?.output?.${last}
+  // @ts-expect-error it is a number
+  const wrong: string | undefined = steps['${last}/route']?.output?.k
+  return [typed, wrong]
+}
+`
+}
+
 function instantiations(text: string): number {
   return Number(/^Instantiations:\s+(\d+)/m.exec(text)?.[1] ?? Number.NaN)
 }
@@ -71,6 +128,18 @@ describe('the compiler', () => {
     )
     expect(instantiations(many.text)).toBeLessThan(MOST_INSTANTIATIONS)
     expect(step).toBeLessThan(MOST_FOR_A_STEP)
+  })
+
+  test('checks a workflow with nested steps of all kinds, and its results, at a cost that grows with their number', async () => {
+    const [few, many] = [await compile('one-group', treeOf(1)), await compile('three-groups', treeOf(3))]
+    expect(few, few.text).toMatchObject({ ok: true })
+    expect(many, many.text).toMatchObject({ ok: true })
+    const node = (instantiations(many.text) - instantiations(few.text)) / 40
+    process.stdout.write(
+      `instantiations: ${instantiations(many.text)} for 60 nested nodes, ${Math.round(node)} for one more\n`,
+    )
+    expect(instantiations(many.text)).toBeLessThan(MOST_INSTANTIATIONS)
+    expect(node).toBeLessThan(MOST_FOR_A_STEP)
   })
 
   test('names both steps and both types where neighbours do not fit', async () => {
@@ -117,5 +186,53 @@ export const outer = defineWorkflow({ name: 'outer', steps: [load, sequence('end
     expect(text.match(/error TS/g)).toHaveLength(2)
     expect(text).toContain('kern: step \\"write\\" does not accept the output of step \\"load\\"')
     expect(text).toContain('kern: step \\"end\\" does not accept the output of step \\"load\\"')
+  })
+
+  test('names a parallel whose output does not fit, with the type of each of its steps', async () => {
+    const { text } = await compile(
+      'parallels',
+      `${IMPORTS}
+const web = step('web', () => ({ pages: 3 }))
+const papers = step('papers', () => 'text')
+const write = step('write', ({ input }: StepContext<{ web: { title: string } }>) => input.web.title)
+export const article = defineWorkflow({ name: 'article', steps: [parallel('gather', [web, papers]), write] })
+`,
+    )
+    expect(text.match(/error TS/g)).toHaveLength(1)
+    expect(text).toContain('kern: step \\"write\\" does not accept the output of step \\"gather\\"')
+    expect(text).toContain('{ web: { title: string; }; }')
+    expect(text).toContain('web: { pages: number; }; }')
+    expect(text).toContain('papers: string;')
+    expect(text).not.toContain('never')
+  })
+
+  test('names the first step of a loop that cannot take the output that is carried, and that of a map its items', async () => {
+    const { text } = await compile(
+      'repeats',
+      `${IMPORTS}
+const draft = step('draft', ({ input }: StepContext<{ topic: string }>) => ({ text: input.topic }))
+const critique = step('critique', ({ input }: StepContext<{ text: string }>) => ({ grade: input.text.length }))
+export const refine = loop('refine', { steps: [draft, critique], maxIterations: 3, carry: true })
+export const each = map('each', { items: () => ['topic'], steps: [draft] })
+`,
+    )
+    expect(text.match(/error TS/g)).toHaveLength(2)
+    expect(text).toContain('kern: step \\"draft\\" does not accept the output of the iteration before it (carry)')
+    expect(text).toContain('{ grade: number; }')
+    expect(text).toContain('kern: step \\"draft\\" does not accept the items of the map')
+    expect(text).toContain('{ topic: string; }')
+  })
+
+  test('names the choices that a router does not have, and has', async () => {
+    const { text } = await compile(
+      'routers',
+      `${IMPORTS}
+const [short, long] = [step('short', () => 1), step('long', () => 2)]
+export const route = router('route', { select: () => 'medium', choices: [short, long] })
+`,
+    )
+    expect(text.match(/error TS/g)).toHaveLength(1)
+    expect(text).toContain('"medium"')
+    expect(text).toMatch(/"(short|long)" \| "(short|long)"/)
   })
 })

@@ -3,9 +3,10 @@ import { z } from 'zod'
 import type { JsonObject } from '../../src/json.ts'
 import type { StepContext } from '../../src/workflow/context.ts'
 import type { Schema, WorkflowNode } from '../../src/workflow/definition.ts'
-import type { AcceptedBy, DefinitionOf, OutputOf, Step } from '../../src/workflow/infer.ts'
+import type { DefinitionOf } from '../../src/workflow/chain.ts'
+import type { AcceptedBy, OutputOf } from '../../src/workflow/infer.ts'
 import { type Sequence, sequence } from '../../src/workflow/sequence.ts'
-import { step } from '../../src/workflow/step.ts'
+import { type Step, step } from '../../src/workflow/step.ts'
 import { defineWorkflow, type WorkflowOptions } from '../../src/workflow/workflow.ts'
 
 // These tests are checked by the compiler; running them only shows that the definitions are accepted.
@@ -128,10 +129,12 @@ describe('a step', () => {
 describe('a sequence', () => {
   test('accepts what its first step does and yields what its last one does', () => {
     const prepare = sequence('prepare', [research, count])
-    expectTypeOf(prepare).toEqualTypeOf<Sequence<'prepare', { topic?: string | undefined }, number>>()
-    expectTypeOf(sequence('outer', [prepare, step('end', () => 'done')])).toEqualTypeOf<
-      Sequence<'outer', { topic?: string | undefined }, string>
-    >()
+    expectTypeOf(prepare).toEqualTypeOf<Sequence<'prepare', readonly [typeof research, typeof count]>>()
+    expectTypeOf<AcceptedBy<typeof prepare>>().toEqualTypeOf<{ topic?: string | undefined }>()
+    expectTypeOf<OutputOf<typeof prepare>>().toEqualTypeOf<number>()
+    const outer = sequence('outer', [prepare, step('end', () => 'done')])
+    expectTypeOf<AcceptedBy<typeof outer>>().toEqualTypeOf<{ topic?: string | undefined }>()
+    expectTypeOf<OutputOf<typeof outer>>().toEqualTypeOf<string>()
   })
 
   test('may not have neighbours that do not fit', () => {

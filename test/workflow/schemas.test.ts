@@ -1,9 +1,15 @@
+import { toStandardJsonSchema } from '@valibot/to-json-schema'
+import { type } from 'arktype'
+import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Schema } from '../../src/workflow/definition.ts'
 import { jsonSchemaOf } from '../../src/workflow/jsonSchema.ts'
-import { isSchema, validate } from '../../src/workflow/schemaCheck.ts'
-import { schemaOf } from './support.ts'
+import { isSchema, validate, validateNow } from '../../src/workflow/schemaCheck.ts'
+import { step } from '../../src/workflow/step.ts'
+import { waitForInput } from '../../src/workflow/waitForInput.ts'
+import { defineWorkflow } from '../../src/workflow/workflow.ts'
+import { refusal, schemaOf } from './support.ts'
 
 /** A schema whose validator does this, whatever the specification says. */
 function validatorOf(check: (value: unknown) => unknown): Schema {
@@ -72,6 +78,58 @@ describe('validate', () => {
         1,
       ),
     ).toEqual({ value: undefined })
+  })
+})
+
+describe('validateNow', () => {
+  test('checks by a validator that answers at once, and leaves one that answers later', async () => {
+    expect(validateNow(z.string().transform(Number), '5')).toEqual({ value: 5 })
+    expect(validateNow(z.string(), 5)).toMatchObject({ issues: [{ path: [] }] })
+    const slow = z.string().refine(async () => false)
+    expect(validateNow(slow, 'text')).toBeNull()
+    const throwing = validatorOf(() => AbortSignal.abort(new Error('broken')).throwIfAborted())
+    expect(validateNow(throwing, 1)).toEqual({
+      issues: [{ path: [], message: "the schema's validator threw: broken" }],
+    })
+  })
+})
+
+describe.each<[string, Schema<unknown, unknown>, { readonly told: boolean }]>([
+  ['zod', z.object({ region: z.string(), n: z.number().default(1) }), { told: true }],
+  ['valibot', v.object({ region: v.string(), n: v.optional(v.number(), 1) }), { told: false }],
+  [
+    'valibot with its converter',
+    toStandardJsonSchema(v.object({ region: v.string(), n: v.optional(v.number(), 1) })),
+    { told: true },
+  ],
+  ['arktype', type({ region: 'string', n: 'number = 1' }), { told: true }],
+])('a schema of %s', (_, schema, { told }) => {
+  test('checks values and gives what it makes of them', async () => {
+    expect(isSchema(schema)).toBe(true)
+    expect(await validate(schema, { region: 'EU' })).toEqual({ value: { region: 'EU', n: 1 } })
+    expect(await validate(schema, { region: 5 })).toMatchObject({ issues: [{ path: ['region'] }] })
+  })
+
+  test('fits every place that takes one', () => {
+    const load = step({ name: 'load', input: schema, output: schema, state: schema, run: ({ input }) => input })
+    const ask = waitForInput('ask', { prompt: 'Where?', schema, timeout: '1d', onTimeout: { region: 'EU' } })
+    const whole = defineWorkflow({ name: 'w', input: schema, state: schema, steps: [load, ask] })
+    expect([whole.input, whole.state, load.input, load.output, load.state, ask.schema]).toEqual(Array(6).fill(schema))
+    expect(ask.onTimeout).toEqual({ data: { region: 'EU' } })
+    const wrong = () => waitForInput('ask', { prompt: 'Where?', schema, timeout: '1d', onTimeout: { region: 5 } })
+    expect(refusal(wrong)).toContain('allowed is what its schema accepts; region')
+  })
+
+  test(`is told as JSON Schema: ${told ? 'yes' : 'no'}`, () => {
+    const json = jsonSchemaOf(schema, 'input')
+    if (!told) expect(json).toBeNull()
+    else {
+      expect(json).toMatchObject({
+        type: 'object',
+        properties: { region: { type: 'string' }, n: { type: 'number' } },
+        required: ['region'],
+      })
+    }
   })
 })
 

@@ -5,7 +5,7 @@ import { sequence } from '../../src/workflow/sequence.ts'
 import { step } from '../../src/workflow/step.ts'
 import { slugOf } from '../../src/workflow/validate.ts'
 import { defineWorkflow } from '../../src/workflow/workflow.ts'
-import { looseSequence, looseWorkflow, refusal } from './support.ts'
+import { looseSequence, looseWorkflow, refusal, thawed } from './support.ts'
 
 const load = step('load', () => 1)
 const clean = step({ name: 'clean', description: 'Removes noise', run: () => 2 })
@@ -191,7 +191,7 @@ describe('defineWorkflow', () => {
 
 describe('the steps of a workflow or sequence', () => {
   test.each([
-    [undefined, 'is undefined: allowed is a list of what step() and sequence() return'],
+    [undefined, 'is undefined: allowed is a list of what step(), sequence(), parallel() and the like return'],
     [load, 'allowed is a list'],
     [[], 'has no steps: at least one is needed'],
     [[load, () => 1], 'steps[1] of'],
@@ -309,10 +309,3 @@ describe('settings of history', () => {
     expect(defineWorkflow({ name: 'w', steps, addWorkflowHistoryToSteps: true }).nodes).toHaveLength(3)
   })
 })
-
-/** Where a value that Kern made is not frozen. Schemas and functions are the author's. */
-function thawed(value: unknown, place: string): string[] {
-  if (typeof value !== 'object' || value === null || '~standard' in value) return []
-  const below = Object.entries(value).flatMap(([key, item]) => thawed(item, `${place}.${key}`))
-  return Object.isFrozen(value) ? below : [place, ...below]
-}

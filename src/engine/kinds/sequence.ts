@@ -1,14 +1,10 @@
 import type { SequenceNode } from '../../workflow/definition.ts'
 import { runContainer } from '../container.ts'
-import type { Execution, Flow, NodeOutcome, Place, RunNodes } from '../execution.ts'
+import type { NodeOutcome, RunNodes, Scope } from '../execution.ts'
+import type { Placed } from '../stepRecord.ts'
 
 /** Runs steps one after another, as one: the output is the last one's. */
-export function runSequence(
-  execution: Execution,
-  node: SequenceNode,
-  place: Place,
-  input: Flow,
-  runNodes: RunNodes,
-): Promise<NodeOutcome> {
-  return runContainer(execution, node, place, input, () => runNodes(execution, node.steps, place.path, input))
+export function runSequence(scope: Scope, placed: Placed<SequenceNode>, runNodes: RunNodes): Promise<NodeOutcome> {
+  const { node, place, input } = placed
+  return runContainer(scope, placed, () => runNodes(scope, { nodes: node.steps, parentPath: place.path, input }))
 }
