@@ -27,8 +27,7 @@ function settingsOf(definition: WorkflowDefinition, node: Asked): HistorySetting
 
 /** The largest number of earlier runs that any node of the workflow, or of one nested in it, is given. */
 export function historyNeeded(definition: WorkflowDefinition): number {
-  const { added, count } = settingsOf(definition, UNSAID)
-  return Math.max(added ? count : 0, ...definition.steps.map((node) => neededBy(definition, node)))
+  return Math.max(...definition.steps.map((node) => neededBy(definition, node)))
 }
 
 function neededBy(definition: WorkflowDefinition, node: WorkflowNode): number {
@@ -40,9 +39,17 @@ function neededBy(definition: WorkflowDefinition, node: WorkflowNode): number {
     }
     case 'workflow':
       return node.history ? historyNeeded(node.workflow) : 0
-    default:
-      return Math.max(0, ...childrenOf(node).map((child) => neededBy(definition, child)))
+    default: {
+      const { added, count } = settingsOf(definition, UNSAID)
+      const own = added && hasFunction(node) ? count : 0
+      return Math.max(own, ...childrenOf(node).map((child) => neededBy(definition, child)))
+    }
   }
+}
+
+/** Whether an author's function is asked for the node, which may read history. */
+function hasFunction(node: WorkflowNode): boolean {
+  return Object.values(node).some((value) => typeof value === 'function')
 }
 
 /** The history that one node gets. */

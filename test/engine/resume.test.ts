@@ -518,8 +518,7 @@ onEachDatabase((_name, open) => {
       const { runId } = await kern.run(workflow.definition.id, {})
       expect(await refusal(kern, { runId, data: 'so' })).toMatchObject({
         code: 'INPUT_INVALID',
-        message:
-          'action is "CONTINUE": step "fragile" has failed and waits for a decision, allowed is RETRY, SKIP, FAIL',
+        message: 'action is missing: step "fragile" has failed and waits for a decision, allowed is RETRY, SKIP, FAIL',
       })
       expect(await refusal(kern, { runId, action: 'SKIP', data: 'so' })).toMatchObject({
         code: 'INPUT_INVALID',

@@ -139,7 +139,7 @@ describe('a retry takes over', () => {
     expect(lines(plain, { from: 'a' })).toEqual([])
   })
 
-  test('what comes before the step, as rows of the new run without attempts and changes of the state', () => {
+  test('what comes before the step, as rows of the new run without attempts', () => {
     const [a, b, ...more] = reused(plain, { from: 'c' })
     expect(more).toEqual([])
     expect([a?.position, b?.position]).toEqual([0, 1])
@@ -149,7 +149,6 @@ describe('a retry takes over', () => {
       status: 'COMPLETED',
       inputFrom: 'step:a',
       output: 'b',
-      statePatch: undefined,
       attempts: [],
       usage: null,
     })

@@ -18,11 +18,11 @@ export type KernSettings = Omit<KernOptions, 'db' | 'workflows'> & Pace
 export async function startKern(
   database: Database,
   workflows: readonly HasDefinition[],
-  { leaseMs, heartbeatMs, pollMs, ...options }: KernSettings = {},
+  { leaseMs, heartbeatMs, pollMs, parkMs, ...options }: KernSettings = {},
 ): Promise<Kern> {
   const log = createLog({ level: 'silent' })
   const settings = { log, graceMs: 1_000, drainMs: 0, ...options, workflows }
-  const kern = await createKernOn(database, settings, { leaseMs, heartbeatMs, pollMs })
+  const kern = await createKernOn(database, settings, { leaseMs, heartbeatMs, pollMs, parkMs })
   onTestFinished(async () => {
     await kern.close()
     for (const { definition } of workflows) await expectSoundRuns(kern, { workflowId: definition.id })

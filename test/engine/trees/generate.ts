@@ -66,7 +66,7 @@ function specs(mood: Mood, depth: number): fc.Arbitrary<TreeSpec> {
     { weight: 2, arbitrary: maps(inner, mood) },
     { weight: 1, arbitrary: listsOfItems(inner) },
     { weight: 1, arbitrary: workflows(inner) },
-    { weight: 1, arbitrary: contests(mood) },
+    { weight: mood === 'wild' ? 3 : 1, arbitrary: contests(mood) },
   ]
   return fc.oneof(...leaves, ...containers)
 }
@@ -187,10 +187,17 @@ function parallels(inner: Lists): fc.Arbitrary<ParallelSpec> {
   })
 }
 
-/** Steps beside each other that all change the state. */
+/** Branches that all change the state, some before they wait for a person and some after. */
 function contests(mood: Mood): fc.Arbitrary<ParallelSpec> {
-  const writer = fc.tuple(steps(mood), patches(mood)).map(([spec, patch]): TreeSpec => ({ ...spec, patch }))
-  return parallels(fc.array(writer, { minLength: 2, maxLength: 3 }))
+  const writer = fc.tuple(steps('calm'), patches(mood)).map(([spec, patch]): TreeSpec => ({ ...spec, patch }))
+  const waiting = fc.tuple(fc.boolean(), writer, approvals('calm')).map(
+    ([first, write, wait]): TreeSpec => ({
+      kind: 'sequence',
+      name: '',
+      steps: first ? [write, wait] : [wait, write],
+    }),
+  )
+  return parallels(fc.array(fc.oneof(writer, waiting), { minLength: 2, maxLength: 3 }))
 }
 
 function conditions(inner: Lists, mood: Mood): fc.Arbitrary<ConditionSpec> {

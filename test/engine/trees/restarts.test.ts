@@ -27,6 +27,7 @@ onEachDatabase((name, open) => {
         return true
       }
       const faults = await grow({ database, plants: trees.map(plantOf), moment })
+      expect(left, 'stops that are left').toBeLessThan(STOPS)
       expectNone(failing(trees, faults))
     })
   })

@@ -4,8 +4,8 @@ import type { Tree } from './spec.ts'
 /** How many trees are tried: KERN_TREES. */
 export const COUNT = Number(process.env['KERN_TREES'] ?? 1_000)
 
-/** Which trees: KERN_SEED. A failure tells it. */
-export const SEED = Number(process.env['KERN_SEED'] ?? Date.now() % 2 ** 31)
+/** Which trees: KERN_SEED, by default always the same. A failure tells it. */
+export const SEED = Number(process.env['KERN_SEED'] ?? 20_261_122)
 
 /** Does something with all items, so many at a time. */
 export async function inBatches<Item>(
