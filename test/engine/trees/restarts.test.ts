@@ -13,7 +13,7 @@ onEachDatabase((name, open) => {
     timeout: 3_600_000,
   }, async () => {
     const database = await open()
-    const numRuns = Math.ceil(COUNT / (name === 'PGlite' ? 4 : 8))
+    const numRuns = Math.ceil(COUNT / (name === 'PGlite' ? 40 : 8))
     const sample = fc.sample(steadyTrees, { seed: SEED, numRuns })
     const stops = fc.sample(fc.integer({ min: 1, max: 150 }), { seed: SEED, numRuns })
     await inBatches(sample, 25, async (trees) => {

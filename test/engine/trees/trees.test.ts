@@ -15,7 +15,7 @@ onEachDatabase((name, open) => {
   test('random trees of all kinds of steps come to what the model says', { timeout: 3_600_000 }, async () => {
     const database = await open()
     // The embedded database takes several times as long for each.
-    const numRuns = name === 'PGlite' ? Math.ceil(COUNT / 10) : COUNT
+    const numRuns = name === 'PGlite' ? Math.ceil(COUNT / 40) : COUNT
     const faultsOf = (batch: readonly Tree[]) => grow({ database, plants: batch.map(plantOf) })
     const failed: Judged[] = []
     await inBatches(fc.sample(trees, { seed: SEED, numRuns }), BATCH, async (batch) => {
