@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader'
 import type { Commands, EventStreams, Workflows } from '../src/engine/api.ts'
-import type { Page, PageRequest, Reader, RunFilter, RunOrder, StepKey } from '../src/engine/ports.ts'
+import type { Page, PageRequest, Reader, RunFilter, RunOrder, StepKey } from '../src/engine/reader.ts'
 import type { RunPayload, RunRecord, SessionRecord, StepSummary, StepValues } from '../src/engine/records.ts'
 import { isUuid } from '../src/ids.ts'
 import type { Viewer } from '../src/viewer.ts'

@@ -116,7 +116,7 @@ export function addEnums(builder: Builder): void {
   add('ErrorCode', 'Why something was refused.', codeDescriptions())
   add('SessionOrderField', 'What sessions are ordered by.', {
     CREATED_AT: 'When the session was created.',
-    UPDATED_AT: 'When the session, or one of its runs, changed last.',
+    UPDATED_AT: 'When a run was accepted in the session, or its name, state, metadata or tags changed last.',
     NAME: 'The display name, in any case.',
   })
   add('RunOrderField', 'What runs are ordered by.', {

@@ -169,6 +169,7 @@ function addStepCompleted(builder: Builder): void {
           description:
             'The cursor of an event: first what came after it. With `sessionId` runs stand in order of `number`: the ' +
             'cursor of a QUEUED run leaves out what the runs before it still do. ' +
+            'One of a run that was deleted since is refused as CURSOR_EXPIRED. ' +
             'Not with `workflowId`, whose runs have no common order. ' +
             'Null: from the first event of the run or session, or live for a workflow.',
         }),

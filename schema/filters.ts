@@ -1,4 +1,4 @@
-import type { RunFilter, SessionFilter } from '../src/engine/ports.ts'
+import type { RunFilter, SessionFilter } from '../src/engine/reader.ts'
 import { isUuid } from '../src/ids.ts'
 import type { Builder } from './builder.ts'
 import type { RunFilterInput, SessionFilterInput } from './models.ts'
@@ -77,7 +77,8 @@ export function addFilters(builder: Builder): void {
       createdAt: t.field({ type: 'DateTimeRange', description: 'When the session was created. Null: any time.' }),
       updatedAt: t.field({
         type: 'DateTimeRange',
-        description: 'When the session, or one of its runs, changed last. Null: any time.',
+        description:
+          'When a run was accepted in the session, or its name, state, metadata or tags changed last. Null: any time.',
       }),
     }),
   })

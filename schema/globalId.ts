@@ -1,4 +1,4 @@
-import type { StepKey } from '../src/engine/ports.ts'
+import type { StepKey } from '../src/engine/reader.ts'
 import type { EventRecord } from '../src/engine/records.ts'
 import { KernError, shown } from '../src/errors.ts'
 import { isUuid } from '../src/ids.ts'

@@ -1,4 +1,4 @@
-import type { RunOrder, SessionOrder } from '../src/engine/ports.ts'
+import type { RunOrder, SessionOrder } from '../src/engine/reader.ts'
 import type {
   BusyPolicy,
   EventRecord,
@@ -18,7 +18,7 @@ import type {
 import type { InputIssue, KernError, KernErrorCode } from '../src/errors.ts'
 import type { Json } from '../src/json.ts'
 import type { Viewer } from '../src/viewer.ts'
-import type { PlacedNode, WorkflowDefinition } from '../src/workflow/definition.ts'
+import type { PlacedNode, WorkflowDefinition, WorkflowSchedule } from '../src/workflow/definition.ts'
 
 /** The codes that the schema promises: members of result unions and `extensions.code` of errors carry them. */
 export const PUBLIC_CODES = [
@@ -28,6 +28,7 @@ export const PUBLIC_CODES = [
   'FORBIDDEN',
   'LIMIT_EXCEEDED',
   'CURSOR_INVALID',
+  'CURSOR_EXPIRED',
   'UNAVAILABLE',
 ] as const satisfies readonly KernErrorCode[]
 export type PublicCode = (typeof PUBLIC_CODES)[number]
@@ -209,6 +210,7 @@ export interface Objects {
   TokenUsage: TokenUsage
   Viewer: Viewer
   Workflow: WorkflowDefinition
+  WorkflowSchedule: WorkflowSchedule
 }
 
 /** What stands behind each input type that more than one file uses. */

@@ -1,4 +1,4 @@
-import type { Page, PageRequest, RunOrder, SessionOrder } from '../src/engine/ports.ts'
+import type { Page, PageRequest, RunOrder, SessionOrder } from '../src/engine/reader.ts'
 import type { RunRecord, SessionRecord } from '../src/engine/records.ts'
 import { KernError } from '../src/errors.ts'
 import type { Builder } from './builder.ts'

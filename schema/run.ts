@@ -29,12 +29,16 @@ function addRunType(builder: Builder): void {
         description: 'Its place among the waiting runs of the session, from 1; null unless QUEUED.',
         resolve: ({ runId, status }, _args, { loaders }) => (status === 'QUEUED' ? loaders.queuePosition(runId) : null),
       }),
+      priority: t.exposeInt('priority', {
+        description: 'Among runs that wait for a worker, those with a higher one are taken first, -100 to 100.',
+      }),
       workflowId: t.exposeString('workflowId', { description: 'The id of the workflow.' }),
       workflowName: t.exposeString('workflowName', {
         description: 'The name of the workflow when the run was accepted.',
       }),
       workflowVersion: t.exposeString('workflowVersion', {
-        description: 'The version of the workflow when the run was accepted.',
+        description:
+          'The version of the workflow under which the run is executed, or was; until it begins, that of its acceptance.',
       }),
       error: t.expose('error', {
         type: 'RunError',

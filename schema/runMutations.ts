@@ -59,6 +59,7 @@ function addRunWorkflow(builder: Builder): void {
               tags: given.tags ?? undefined,
               idempotencyKey: given.idempotencyKey ?? undefined,
               onBusy: given.onBusy ?? undefined,
+              priority: given.priority ?? undefined,
               waitMs: given.waitMs ?? undefined,
             }),
           ),
@@ -92,6 +93,10 @@ function runWorkflowInput(builder: Builder) {
         type: 'BusyPolicy',
         defaultValue: 'QUEUE',
         description: 'What to do if the session has a run that is not over. Null: QUEUE.',
+      }),
+      priority: t.int({
+        description:
+          "Among runs that wait for a worker, those with a higher one are taken first, -100 to 100. Null: the workflow's.",
       }),
       waitMs: t.int({
         defaultValue: 0,

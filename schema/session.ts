@@ -60,7 +60,7 @@ function addSessionType(builder: Builder): void {
       createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the session was created.' }),
       updatedAt: t.expose('updatedAt', {
         type: 'DateTime',
-        description: 'When the session, or one of its runs, changed last.',
+        description: 'When a run was accepted in the session, or its name, state, metadata or tags changed last.',
       }),
     }),
   })

@@ -1,3 +1,4 @@
+import { nextTick } from '../src/workflow/schedule.ts'
 import { jsonSchemaOf } from '../src/workflow/jsonSchema.ts'
 import type { Builder } from './builder.ts'
 import { outputSchemaOf } from './nodeSchemas.ts'
@@ -8,6 +9,7 @@ import { stepsOf } from './stepDefinition.ts'
 export function addWorkflow(builder: Builder): void {
   addWorkflowType(builder)
   addWorkflowLists(builder)
+  addSchedule(builder)
   builder.queryFields((t) => ({
     workflows: t.field({
       type: ['Workflow'],
@@ -97,4 +99,40 @@ function addWorkflowLists(builder: Builder): void {
       resolve: ({ id }, args, context) => runConnection(context, args, { workflowId: id }),
     }),
   }))
+}
+
+function addSchedule(builder: Builder): void {
+  builder.objectType('WorkflowSchedule', {
+    description:
+      'When runs of a workflow are started by themselves. Times at which no process runs are not made up for.',
+    fields: (t) => ({
+      cron: t.exposeString('cron', {
+        description: 'A cron expression: minute, hour, day of the month, month, day of the week.',
+      }),
+      timeZone: t.exposeString('timeZone', { description: 'The IANA time zone in which the expression is read.' }),
+      input: t.field({
+        type: 'JSON',
+        nullable: true,
+        description: 'What each run is given; null if it is given nothing.',
+        resolve: ({ input }) => input ?? null,
+      }),
+      sessionId: t.exposeString('sessionId', {
+        nullable: true,
+        description: 'The session of the runs; null if each has a new one.',
+      }),
+      nextRunAt: t.field({
+        type: 'DateTime',
+        description: 'The next time of the schedule. The run is accepted some seconds after it.',
+        resolve: (schedule) => nextTick(schedule, new Date()),
+      }),
+    }),
+  })
+  builder.objectField('Workflow', 'schedule', (t) =>
+    t.field({
+      type: 'WorkflowSchedule',
+      nullable: true,
+      description: 'When runs are started by themselves; null if they are not.',
+      resolve: ({ schedule }) => schedule,
+    }),
+  )
 }

@@ -1,3 +1,4 @@
+import { type Duration, durationMs, MAX_DURABLE_MS } from './clock.ts'
 import { KernError, shown } from './errors.ts'
 
 /* ------------------------------------------------------------------ where the database is */
@@ -64,6 +65,10 @@ export function checkedDatabase(db: unknown): DatabaseUrl {
 /* ------------------------------------------------------------------ settings */
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+/** What a process does: everything; accepts and answers, but executes nothing; or executes, and serves its health only. */
+export type Role = (typeof ROLES)[number]
+
+const ROLES = ['all', 'api', 'worker'] as const
 const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
 
 /** The settings of a Kern server. */
@@ -82,6 +87,16 @@ export interface KernConfig {
   readonly logFormat: (typeof LOG_FORMATS)[number]
   /** How many runs this process executes at the same time. @default 100 */
   readonly concurrency: number
+  /** What this process does. An embedded database allows `all` only. @default 'all' */
+  readonly role: Role
+  /** How long running steps may go on when the process stops, in milliseconds. @default 30_000 */
+  readonly drainMs: number
+  /**
+   * How long runs of workflows that do not say so themselves are kept after their end, in milliseconds; null for ever.
+   *
+   * @default null
+   */
+  readonly retentionMs: number | null
   /** The IANA time zone of times in generated session names. @default 'UTC' */
   readonly timeZone: string
 }
@@ -94,6 +109,9 @@ export const DEFAULTS = {
   logLevel: 'info',
   logFormat: 'auto',
   concurrency: 100,
+  role: 'all',
+  drainMs: 30_000,
+  retentionMs: null,
   timeZone: 'UTC',
 } as const satisfies KernConfig
 
@@ -121,6 +139,9 @@ const SETTINGS: { readonly [Name in keyof KernConfig]: Setting<KernConfig[Name]>
   logLevel: { variable: 'LOG_LEVEL', read: oneOf(LOG_LEVELS) },
   logFormat: { variable: 'LOG_FORMAT', read: oneOf(LOG_FORMATS) },
   concurrency: { variable: 'KERN_CONCURRENCY', read: whole(1, 10_000) },
+  role: { variable: 'KERN_ROLE', read: oneOf(ROLES) },
+  drainMs: { variable: 'KERN_DRAIN', read: duration },
+  retentionMs: { variable: 'KERN_RETENTION', read: checkedAge },
   timeZone: { variable: 'KERN_TIME_ZONE', read: timeZone },
 }
 
@@ -147,6 +168,9 @@ export function readConfig(env: Environment = process.env, overrides: ConfigOver
     logLevel: setting('logLevel'),
     logFormat: setting('logFormat'),
     concurrency: setting('concurrency'),
+    role: setting('role'),
+    drainMs: setting('drainMs'),
+    retentionMs: setting('retentionMs'),
     timeZone: setting('timeZone'),
   })
 }
@@ -164,6 +188,22 @@ function refuseUnknown(env: Environment, overrides: ConfigOverrides): void {
       throw new KernError('CONFIG_INVALID', `${shown(name)} is not a setting of Kern: allowed are ${allowed}`)
     }
   }
+}
+
+/**
+ * The role of an author, who may not have the compiler's help.
+ *
+ * @throws KernError CONFIG_INVALID, also for a role in which an embedded database would be of no use
+ */
+export function checkedRole(role: unknown, database: DatabaseUrl['kind']): Role {
+  const checked = role === undefined ? DEFAULTS.role : oneOf(ROLES)('role', role)
+  if (checked !== 'all' && database !== 'postgres') {
+    throw new KernError(
+      'CONFIG_INVALID',
+      `role is "${checked}": allowed is "all" with an embedded database, as only one process can have that open`,
+    )
+  }
+  return checked
 }
 
 /* ------------------------------------------------------------------ kinds of values */
@@ -187,22 +227,32 @@ function matching(pattern: RegExp, allowed: string): Read<string> {
 
 function oneOf<const Value extends string>(values: readonly Value[]): Read<Value> {
   return (name, value) => {
-    const match = values.find((candidate) => candidate === value)
-    if (match === undefined) throw invalid(name, value, values.join(', '))
-    return match
+    for (const allowed of values) if (allowed === value) return allowed
+    throw invalid(name, value, values.join(', '))
+  }
+}
+
+/** How old a run must be to be deleted, in milliseconds. @throws KernError CONFIG_INVALID */
+export function checkedAge(name: string, value: unknown): number {
+  return duration(name, value, MAX_DURABLE_MS)
+}
+
+/** Milliseconds, or text such as `30s`: not text without a unit, which people mean as seconds or days. */
+function duration(name: string, value: unknown, max?: number): number {
+  try {
+    // What is neither of the two is refused.
+    return durationMs(name, value as Duration, max)
+  } catch (error) {
+    throw new KernError('CONFIG_INVALID', error instanceof Error ? error.message : String(error))
   }
 }
 
 function paths(name: string, value: unknown): readonly string[] {
   const list: unknown[] =
     typeof value === 'string' ? value.split(',').map((path) => path.trim()) : Array.isArray(value) ? value : [value]
-  return Object.freeze(
-    list.map((path) => {
-      if (typeof path !== 'string' || path === '')
-        throw invalid(name, value, 'paths of files or folders, separated by commas')
-      return path
-    }),
-  )
+  const paths = list.filter((path): path is string => typeof path === 'string' && path !== '')
+  if (paths.length === list.length) return Object.freeze(paths)
+  throw invalid(name, value, 'paths of files or folders, separated by commas')
 }
 
 function timeZone(name: string, value: unknown): string {

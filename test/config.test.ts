@@ -29,6 +29,8 @@ describe('the settings', () => {
       LOG_FORMAT: 'json',
       KERN_CONCURRENCY: '7',
       KERN_TIME_ZONE: 'Europe/Berlin',
+      KERN_ROLE: 'worker',
+      KERN_DRAIN: '2m',
     }
     expect(readConfig(env)).toEqual({
       port: 0,
@@ -39,6 +41,9 @@ describe('the settings', () => {
       logFormat: 'json',
       concurrency: 7,
       timeZone: 'Europe/Berlin',
+      role: 'worker',
+      drainMs: 120_000,
+      retentionMs: null,
     })
   })
 
@@ -57,6 +62,8 @@ describe('the settings', () => {
   })
 
   test.each([
+    ['KERN_ROLE', 'both', 'KERN_ROLE is "both": allowed is all, api, worker'],
+    ['KERN_DRAIN', 'soon', 'KERN_DRAIN is "soon": allowed are milliseconds from 0'],
     ['PORT', 'abc', 'PORT is "abc": allowed is a whole number from 0 to 65535'],
     ['PORT', '', 'PORT is "": allowed'],
     ['PORT', '65536', '65535'],
@@ -79,7 +86,7 @@ describe('the settings', () => {
     expect(refusal(() => readConfig({ PORT: '1' }, { port: 1.5 })).message).toMatch(/^port is 1.5: allowed/)
   })
 
-  test.each(['KERN_PORT', 'KERN_ROLE', 'KERN_AUTH', 'KERN_'])(
+  test.each(['KERN_PORT', 'KERN_ROLES', 'KERN_AUTH', 'KERN_'])(
     'are refused where there is none of the name %s',
     (name) => {
       const { message } = refusal(() => readConfig({ [name]: 'x' }))

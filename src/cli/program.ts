@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { isKernError } from '../errors.ts'
 import { addMigrate } from './migrate.ts'
+import { addPrune } from './prune.ts'
 import { addSchema } from './schema.ts'
 import { addStart } from './start.ts'
 import type { Terminal } from './terminal.ts'
@@ -31,6 +32,7 @@ export async function runCli(args: readonly string[], terminal: Terminal = PROCE
     exitCode = code
   })
   addMigrate(program, terminal)
+  addPrune(program, terminal)
   addSchema(program, terminal)
   try {
     await program.parseAsync(args, { from: 'user' })

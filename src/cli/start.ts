@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { ConfigOverrides, DatabaseUrl, KernConfig } from '../config.ts'
+import type { ConfigOverrides, DatabaseUrl, KernConfig, Role } from '../config.ts'
 import { DEFAULTS, readConfig } from '../config.ts'
 import type { Kern } from '../kern.ts'
 import { createLog, isTerminal } from '../log.ts'
@@ -19,6 +19,9 @@ interface Flags {
   readonly database?: string
   readonly workflows?: readonly string[]
   readonly logLevel?: string
+  readonly role?: string
+  readonly drain?: string
+  readonly retention?: string
 }
 
 /** `kern start`: serves workflows until it is told to stop. */
@@ -33,15 +36,33 @@ export function addStart(program: Command, terminal: Terminal, finish: (exitCode
       'pglite:<folder>, pglite:memory or postgres://… (DATABASE_URL, default pglite:.kern/data).',
     )
     .option('-w, --workflows <paths...>', 'Files or folders that export workflows (KERN_WORKFLOWS).')
+    .option('-r, --role <role>', `all, api or worker (KERN_ROLE, default ${DEFAULTS.role}).`)
+    .option(
+      '--drain <duration>',
+      'How long running steps may go on when it stops, such as 30s (KERN_DRAIN, default 30s).',
+    )
+    .option(
+      '--retention <duration>',
+      'How long runs are kept after their end, such as 30d (KERN_RETENTION, default for ever).',
+    )
     .option('-l, --log-level <level>', `debug, info, warn, error or silent (LOG_LEVEL, default ${DEFAULTS.logLevel}).`)
     .action(async (flags: Flags) => {
       finish(await serve(readConfig(undefined, overridesOf(flags)), terminal))
     })
 }
 
-function overridesOf({ database, ...flags }: Flags): ConfigOverrides {
+function overridesOf({ database, drain, retention, role, ...flags }: Flags): ConfigOverrides {
   const workflows = flags.workflows && { workflows: [...flags.workflows] }
-  return { port: flags.port, host: flags.host, databaseUrl: database, logLevel: flags.logLevel, ...workflows }
+  return {
+    port: flags.port,
+    host: flags.host,
+    databaseUrl: database,
+    logLevel: flags.logLevel,
+    role,
+    drainMs: drain,
+    retentionMs: retention,
+    ...workflows,
+  }
 }
 
 async function serve(config: KernConfig, terminal: Terminal): Promise<number> {
@@ -53,14 +74,17 @@ async function serve(config: KernConfig, terminal: Terminal): Promise<number> {
   if (readable) terminal.out(`${opening} …\n`)
   else log.info({}, opening)
   const { createKern } = await import('../kern.ts')
-  const { databaseUrl: db, concurrency, timeZone } = config
-  await using kern = await reaching(db, () => createKern({ db, workflows, concurrency, timeZone, log }))
+  const { databaseUrl: db, concurrency, timeZone, role, drainMs, retentionMs } = config
+  const options = { db, workflows, concurrency, timeZone, role, drainMs, retentionMs: retentionMs ?? undefined, log }
+  await using kern = await reaching(db, () => createKern(options))
   await using server = await startServer(kern, config, log)
-  const started = startedFacts(kern, server)
+  const started = startedFacts(kern, server, role)
   if (readable) terminal.out(startedText(started))
   else log.info(started, 'Kern listens')
   const { reason, exitCode } = await stopped
   log.info({ reason }, 'Kern stops')
+  // Requests are answered meanwhile, and streams go on: from here, or from where their runs go on.
+  await kern.drain()
   await server.close()
   await kern.close()
   log.info({}, 'Kern has stopped')
@@ -73,16 +97,26 @@ export function openingText(url: DatabaseUrl): string {
   return isNew ? `Making an embedded database in ${url.folder}, which takes some seconds` : 'Opening the database'
 }
 
-async function startServer(kern: Kern, { host, port }: KernConfig, log: Log): Promise<Server> {
+async function startServer(kern: Kern, config: KernConfig, log: Log): Promise<Server> {
+  const server =
+    config.role === 'worker' ? await healthServer(kern, config, log) : await graphqlServer(kern, config, log)
+  await server.listen()
+  return server
+}
+
+async function healthServer(kern: Kern, { host, port }: KernConfig, log: Log): Promise<Server> {
+  const { createHealthServer } = await import('../server/health.ts')
+  return createHealthServer({ health: kern.health.bind(kern), log, options: { host, port } })
+}
+
+async function graphqlServer(kern: Kern, { host, port }: KernConfig, log: Log): Promise<Server> {
   const [{ createServer }, { createSchema }] = await Promise.all([
     import('../server/server.ts'),
     import('../../schema/index.ts'),
   ])
   const { commands, workflows, streams } = kern
   const parts = { commands, workflows, streams, readerFor: kern.readerFor.bind(kern), health: kern.health.bind(kern) }
-  const server = createServer({ parts, schema: createSchema(), log, options: { host, port } })
-  await server.listen()
-  return server
+  return createServer({ parts, schema: createSchema(), log, options: { host, port } })
 }
 
 /** What a person, or whoever reads the log, wants to know of a server that has started. */
@@ -91,19 +125,41 @@ export interface StartedFacts {
   readonly node: string
   readonly database: string
   readonly workflows: readonly { readonly id: string; readonly name: string; readonly steps: number }[]
-  readonly graphql: string
-  readonly websocket: string
+  readonly role: Role
+  /** Where it listens. */
+  readonly url: string
+  /** Null in a process that serves its health only. */
+  readonly graphql: string | null
+  readonly websocket: string | null
 }
 
-function startedFacts(kern: Kern, server: Server): StartedFacts {
+function startedFacts(kern: Kern, { url }: Server, role: Role): StartedFacts {
+  const graphql = role === 'worker' ? null : `${url}/graphql`
   return {
     version: kernVersion(),
     node: process.version,
     database: kern.database,
     workflows: kern.workflows.list().map(({ id, name, nodes }) => ({ id, name, steps: nodes.length })),
-    graphql: `${server.url}/graphql`,
-    websocket: `${server.url.replace(/^http/, 'ws')}/graphql`,
+    role,
+    url,
+    graphql,
+    websocket: graphql?.replace(/^http/, 'ws') ?? null,
   }
+}
+
+const ROLE_TEXTS = {
+  all: 'all: accepts, executes and answers',
+  api: 'api: accepts and answers; other processes execute',
+  worker: 'worker: executes what other processes accept',
+} as const satisfies Record<Role, string>
+
+function addresses({ graphql, websocket, url }: StartedFacts): string[][] {
+  if (graphql === null || websocket === null) return [['Health', `${url}/health/ready`]]
+  return [
+    ['GraphiQL', `${graphql} (in a browser)`],
+    ['GraphQL', `${graphql} (POST, GET, and SSE for subscriptions)`],
+    ['', websocket],
+  ]
 }
 
 /** The lines that a server prints when it has started. */
@@ -114,9 +170,8 @@ export function startedText(facts: StartedFacts): string {
   const rows = [
     ['Database', facts.database],
     ...workflows.map((text, index) => [index === 0 ? 'Workflows' : '', text]),
-    ['GraphiQL', `${facts.graphql} (in a browser)`],
-    ['GraphQL', `${facts.graphql} (POST, GET, and SSE for subscriptions)`],
-    ['', facts.websocket],
+    ['Role', ROLE_TEXTS[facts.role]],
+    ...addresses(facts),
   ]
   const lines = rows.map(([label = '', text = '']) => `  ${label.padEnd(10)} ${text}`)
   return [`Kern ${facts.version} on Node ${facts.node}`, ...lines, 'Press Ctrl-C to stop.', ''].join('\n')

@@ -1,12 +1,22 @@
 /** The text of a Postgres array with one dimension (PostgreSQL manual, "Array Input and Output Syntax"). */
 export function arrayText(values: readonly unknown[]): string {
-  const elements = values.map((value) => {
-    if (value === null || value === undefined) return 'NULL'
-    const text = value instanceof Date ? value.toISOString() : String(value)
-    return `"${text.replace(/["\\]/g, '\\$&')}"`
-  })
+  return arrayOfElements(values.map(elementText))
+}
+
+/** The same from the texts of its elements. */
+export function arrayOfElements(elements: readonly string[]): string {
   return `{${elements.join(',')}}`
 }
+
+/** An element as it stands in the text of an array. */
+export function elementText(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL'
+  const text = value instanceof Date ? value.toISOString() : String(value)
+  return SPECIAL.test(text) ? `"${text.replace(ESCAPED, '\\$&')}"` : `"${text}"`
+}
+
+const SPECIAL = /["\\]/
+const ESCAPED = /["\\]/g
 
 /** The elements in the text of a Postgres array with one dimension; null for those that are null. */
 export function parseArray<Element>(text: string, parse: (element: string) => Element): (Element | null)[] {

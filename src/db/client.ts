@@ -4,9 +4,10 @@ import { openEmbedded } from './embedded.ts'
 import { migrate } from './migrate.ts'
 import { openPostgres } from './postgres.ts'
 
-export type { Database, OpenOptions } from './database.ts'
+export type { Database, Driver, Listen, OpenOptions } from './database.ts'
+export type { Listener } from './listener.ts'
 export type { Db, Tx } from './session.ts'
-export { rows } from './session.ts'
+export { rows, send } from './session.ts'
 
 /**
  * Opens a database. An embedded one is brought to the schema of this version at once, as nobody else can do it; a
@@ -15,7 +16,7 @@ export { rows } from './session.ts'
  * @throws KernError DATABASE_LOCKED if an embedded database is open in another process
  */
 export async function openDatabase(url: DatabaseUrl, options: OpenOptions = {}): Promise<Database> {
-  const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
+  const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS[url.kind]
   if (url.kind === 'postgres') return openPostgres({ url: url.url, maxConnections: url.maxConnections, deadlineMs })
 
   const folder = url.kind === 'pglite' ? url.folder : null

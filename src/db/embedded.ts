@@ -68,8 +68,12 @@ function createEmbedded(client: PGlite, { folder, deadlineMs, release }: Parts):
   return {
     kind: 'pglite',
     db,
+    heartbeats: db,
     reserved: db,
+    journal: db,
     dedicated: (work) => work(unlimited),
+    driver: { kind: 'pglite', client },
+    listen: null,
     describe: () => (folder === null ? 'embedded database in memory' : `embedded database in ${folder}`),
     close,
     [Symbol.asyncDispose]: close,

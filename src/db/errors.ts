@@ -5,7 +5,7 @@ import { isKernError, KernError } from '../errors.ts'
  * lack of resources such as connections, memory or disk (53), intervention by its operator or a timeout of its own (57),
  * faults of the system under it (58), and transactions that others made impossible (25P03, 40, 55P03).
  */
-const UNAVAILABLE_STATES = /^(08|53|57|58|40|25P03|55P03)/
+const UNAVAILABLE_STATES = /^(08|53|57|58|40|25P03|55000|55P03)/
 
 /** Codes of sockets and of the drivers that mean the same. */
 const UNAVAILABLE_CODES = new Set([
@@ -25,8 +25,18 @@ const UNAVAILABLE_CODES = new Set([
   'CONNECTION_ENDED',
 ])
 
-/** Two transactions were in each other's way; the same transaction may succeed when it is tried again. */
-const RETRYABLE_STATES = new Set(['40001', '40P01'])
+/** What the driver of pg-boss says of connections that were lost or not answered, without a code. */
+const UNAVAILABLE_MESSAGES = /^(Connection terminated|Query read timeout|timeout (expired|exceeded))/
+
+/**
+ * How often a transaction is tried again that was in the way of another: a serialization failure, a deadlock, a lock that
+ * was not to be had.
+ */
+const CONFLICT_RETRIES = new Map([
+  ['40001', 3],
+  ['40P01', 3],
+  ['55P03', 4],
+])
 
 /** A link of a chain of causes that has a string under this key. */
 function found(error: unknown, key: 'code' | 'constraint_name' | 'constraint'): string | undefined {
@@ -50,9 +60,9 @@ export function violatedConstraint(error: unknown): string | undefined {
   return found(error, 'constraint_name') ?? found(error, 'constraint')
 }
 
-/** True if the whole transaction may succeed when it is tried again: a serialization failure or a deadlock. */
-export function isRetryable(error: unknown): boolean {
-  return RETRYABLE_STATES.has(databaseCode(error) ?? '')
+/** How often the whole transaction should be tried again after this error; 0 if it is no conflict with another. */
+export function conflictRetries(error: unknown): number {
+  return CONFLICT_RETRIES.get(databaseCode(error) ?? '') ?? 0
 }
 
 /** The KernError in a chain of causes: Drizzle wraps what a deadline throws as it wraps what the driver throws. */
@@ -65,7 +75,8 @@ function kernErrorIn(error: unknown): KernError | undefined {
 export function isUnavailable(error: unknown): boolean {
   const own = kernErrorIn(error)
   if (own) return own.code === 'UNAVAILABLE'
-  const code = databaseCode(error) ?? ''
+  const code = databaseCode(error)
+  if (code === undefined) return error instanceof Error && UNAVAILABLE_MESSAGES.test(error.message)
   return UNAVAILABLE_CODES.has(code) || (code.length === 5 && UNAVAILABLE_STATES.test(code))
 }
 

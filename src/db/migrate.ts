@@ -7,6 +7,7 @@ import { migrate as applyMigrations } from 'drizzle-orm/pg-core'
 import { KernError, shown } from '../errors.ts'
 import type { Database } from './database.ts'
 import { asKernError, databaseCode } from './errors.ts'
+import { assertJobs, migrateJobs } from './jobs.ts'
 import { type Db, rows } from './session.ts'
 
 const SCHEMA = 'kern'
@@ -17,22 +18,27 @@ const LOCK = 0x6b65726e
 /** How long to wait for another migrator. */
 const LOCK_WAIT = '60s'
 /** How long a migration may hold up others while it waits for a table itself. */
-const TABLE_WAIT = '2s'
-const TABLE_ATTEMPTS = 10
+const TABLE_WAIT = '500ms'
+const TABLE_ATTEMPTS = 60
 const TABLE_PAUSE_MS = 500
 
 /**
- * Brings the database to the schema of this version; does nothing if it is there already. Of several processes that
- * migrate one database at a time, one works and the others wait.
+ * Brings the database to the schema of this version, or leaves it as it is where that fails; does nothing if it is there
+ * already. Of several processes that migrate one database at a time, one works and the others wait.
  *
+ * @param folder where the migrations are; those of this version if it is left out
  * @throws KernError SCHEMA_OUTDATED if a newer version has migrated the database
  * @throws KernError UNAVAILABLE if the database, or a table that is in use, could not be had in time
  */
-export async function migrate(database: Database): Promise<void> {
+export async function migrate(database: Database, folder: string = migrationsFolder()): Promise<void> {
   try {
     await database.dedicated(async (db) => {
-      await (database.kind === 'postgres' ? migrateAlone(db) : apply(db))
+      const migrations = readMigrations(folder)
+      await (database.kind === 'postgres'
+        ? migrateAlone(db, migrations)
+        : db.transaction((tx) => apply(tx, migrations)))
     })
+    await migrateJobs(database)
   } catch (error) {
     throw asKernError(error)
   }
@@ -43,9 +49,11 @@ export async function migrate(database: Database): Promise<void> {
  *   know
  */
 export async function assertMigrated(database: Database): Promise<void> {
-  const { missing, unknown } = await compare(database.db).catch((error: unknown) => {
-    throw asKernError(error)
-  })
+  const { missing, unknown } = await compare(database.db, readMigrations(migrationsFolder())).catch(
+    (error: unknown) => {
+      throw asKernError(error)
+    },
+  )
   refuseNewer(unknown)
   const [first] = missing
   if (first !== undefined) {
@@ -55,33 +63,36 @@ export async function assertMigrated(database: Database): Promise<void> {
         `${shown(first)} on. Run \`kern migrate\``,
     )
   }
+  await assertJobs(database)
 }
 
 function counted({ length }: readonly string[]): string {
   return length === 1 ? '1 migration is' : `${length} migrations are`
 }
 
-/** The lock belongs to the connection, which this function has for itself, and is given back when that ends. */
-async function migrateAlone(db: Db): Promise<void> {
-  await rows(db, sql.raw(`set lock_timeout = '${LOCK_WAIT}'`))
-  await rows(db, sql`select pg_advisory_lock(${LOCK}::int8)`)
-  await rows(db, sql.raw(`set lock_timeout = '${TABLE_WAIT}'`))
+/** The lock belongs to the transaction that does the work: whoever loses its connection has lost both. */
+async function migrateAlone(db: Db, migrations: Migrations): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await apply(db)
+      return await db.transaction(async (tx) => {
+        await rows(tx, sql.raw(`set local lock_timeout = '${LOCK_WAIT}'`))
+        await rows(tx, sql`select pg_advisory_xact_lock(${LOCK}::int8)`)
+        await rows(tx, sql.raw(`set local lock_timeout = '${TABLE_WAIT}'`))
+        await apply(tx, migrations)
+      })
     } catch (error) {
       // A statement that waits for a table makes all later users of the table wait behind it: better let go and ask again.
       if (databaseCode(error) !== '55P03' || attempt === TABLE_ATTEMPTS) throw error
-      await delay(TABLE_PAUSE_MS)
+      await delay(TABLE_PAUSE_MS * (0.5 + Math.random()))
     }
   }
 }
 
-async function apply(db: Db): Promise<void> {
-  const { missing, unknown } = await compare(db)
+async function apply(db: Db, migrations: Migrations): Promise<void> {
+  const { missing, unknown } = await compare(db, migrations)
   refuseNewer(unknown)
   if (missing.length === 0) return
-  await applyMigrations(readMigrations(), db, {
+  await applyMigrations(migrations, db, {
     migrationsFolder: '',
     migrationsSchema: SCHEMA,
     migrationsTable: TABLE,
@@ -103,8 +114,8 @@ interface Comparison {
   readonly unknown: readonly string[]
 }
 
-async function compare(db: Db): Promise<Comparison> {
-  const known = readMigrations().map(({ name }) => name)
+async function compare(db: Db, migrations: Migrations): Promise<Comparison> {
+  const known = migrations.map(({ name }) => name)
   const applied = await appliedMigrations(db)
   return {
     missing: known.filter((name) => !applied.includes(name)),
@@ -122,8 +133,10 @@ async function appliedMigrations(db: Db): Promise<string[]> {
   return (await rows<{ name: string }>(db, names)).map(({ name }) => name)
 }
 
-function readMigrations(): ReturnType<typeof readMigrationFiles> {
-  const migrations = readMigrationFiles({ migrationsFolder: migrationsFolder() })
+type Migrations = ReturnType<typeof readMigrationFiles>
+
+function readMigrations(folder: string): Migrations {
+  const migrations = readMigrationFiles({ migrationsFolder: folder })
   // The table of migrations is kept in the same schema, so the schema exists before the first migration makes it.
   const tolerant = (statement: string): string =>
     statement.replace(/^\s*CREATE SCHEMA "/, 'CREATE SCHEMA IF NOT EXISTS "')

@@ -1,25 +1,19 @@
-import postgres from 'postgres'
 import { KernError } from '../errors.ts'
-import { parseArray } from './array.ts'
+import { type Connection, type ConnectOptions, describeServer, openConnection } from './connection.ts'
 import { limited } from './deadline.ts'
+import { asKernError, isUnavailable } from './errors.ts'
 
-export interface PoolOptions {
-  /** `postgres://user:password@host:port/database?option=value` */
-  readonly url: string
+export interface PoolOptions extends ConnectOptions {
   /** Connections at the same time. */
   readonly maxConnections: number
-  /** How long a statement or transaction may take, the wait for a free connection included, in milliseconds. */
-  readonly deadlineMs: number
 }
 
-/** The driver, with one connection. */
-export type Client = postgres.Sql<Record<never, never>>
-
-/** A connection that one user has for itself. Once it is lost nothing may be sent on it. */
-export interface Connection {
-  readonly client: Client
-  readonly openedAt: number
-  lost: boolean
+/** What is to be done with a connection. */
+export interface Use {
+  /** For the error. */
+  readonly what: string
+  /** How long it may take, the wait for a connection included, in milliseconds. @default the pool's */
+  readonly deadlineMs?: number
 }
 
 /** The connections to a server. */
@@ -27,22 +21,27 @@ export interface Pool {
   /**
    * Runs `work` with a connection of its own.
    *
-   * @param what what it does, for the error
    * @throws KernError UNAVAILABLE if there is no free connection, or `work` does not end, within the deadline
    */
-  use<T>(what: string, work: (connection: Connection) => Promise<T>): Promise<T>
+  use<T>(use: Use, work: (connection: Connection) => Promise<T>): Promise<T>
+  /** Ends a connection that let a deadline pass, and those that sleep. */
+  expire(connection: Connection): void
   /** Where the connections lead to, without a password. */
   describe(): string
   /** Ends all connections: idle ones at once, the others when they are free, but at the latest after five seconds. */
   close(): Promise<void>
 }
 
-const CONNECT_TIMEOUT_S = 5
 const CLOSE_TIMEOUT_MS = 5_000
 /** Servers and what stands before them leak a little for each connection, so none lives for ever. */
 const MAX_AGE_MS = 1_800_000
+/** More than can be served in time, and few enough to hold in memory while a server is away. */
+const MAX_WAITING = 10_000
+/** How long to wait before connecting again where it failed: doubled each time, up to the longest. */
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 1_000
 
-/** The connections that are open. */
+/** The connections that are open or being opened. */
 function createConnections(options: PoolOptions) {
   const all = new Set<Connection>()
   let emptied = (): void => {}
@@ -50,21 +49,14 @@ function createConnections(options: PoolOptions) {
   function drop(connection: Connection, timeoutS = 0): void {
     connection.lost = true
     if (!all.delete(connection)) return
-    void connection.client.end({ timeout: timeoutS }).catch(() => {})
+    connection.end(timeoutS)
     if (all.size === 0) emptied()
   }
 
   return {
     count: () => all.size,
     open(): Connection {
-      const connection: Connection = {
-        // The callback runs when the connection ends, and so not before this statement.
-        client: createClient(options, () => {
-          connection.lost = true
-        }),
-        openedAt: performance.now(),
-        lost: false,
-      }
+      const connection = openConnection(options)
       all.add(connection)
       return connection
     },
@@ -83,25 +75,74 @@ function createConnections(options: PoolOptions) {
 }
 
 /** Those who wait for a connection, first come, first served. */
-function createQueue({ maxConnections, deadlineMs }: PoolOptions) {
-  let waiters: PromiseWithResolvers<Connection>[] = []
+function createQueue() {
+  const waiters = new Set<PromiseWithResolvers<Connection>>()
   return {
-    wait(): Promise<Connection> {
+    length: () => waiters.size,
+    /** @param late the error of who was not served within `ms` */
+    wait(ms: number, late: () => KernError): Promise<Connection> {
       const waiter = Promise.withResolvers<Connection>()
       const timer = setTimeout(() => {
-        waiters = waiters.filter((other) => other !== waiter)
-        const busy = `all ${maxConnections} connections to the database were in use`
-        waiter.reject(new KernError('UNAVAILABLE', `${busy} for ${deadlineMs} ms`))
-      }, deadlineMs)
-      waiters.push(waiter)
+        waiters.delete(waiter)
+        waiter.reject(late())
+      }, ms)
+      waiters.add(waiter)
       return waiter.promise.finally(() => clearTimeout(timer))
     },
-    /** Who is next, and must be given a connection; undefined if nobody waits. */
-    next: () => waiters.shift(),
+    /** Gives a connection to who is next; false if nobody waits. */
+    serve(connection: Connection): boolean {
+      for (const waiter of waiters) {
+        waiters.delete(waiter)
+        waiter.resolve(connection)
+        return true
+      }
+      return false
+    },
     /** Sends everybody away. */
-    refuse(error: KernError): void {
+    refuse(error: unknown): void {
       for (const waiter of waiters) waiter.reject(error)
-      waiters = []
+      waiters.clear()
+    },
+  }
+}
+
+/**
+ * When to connect. A server that comes back must not be met by everybody at once: while connecting fails, one attempt is
+ * made at a time, with pauses that grow and differ by chance.
+ */
+function createAttempts() {
+  let failures = 0
+  let retryAt = 0
+  let last: unknown
+  let underWay = 0
+  let succeeded = false
+  return {
+    underWay: () => underWay,
+    /** What the newest attempt failed with; undefined if it did not fail. */
+    failure: () => last,
+    /** How long to wait before the next one, in milliseconds; infinite while one is tried after a failure. */
+    pause(): number {
+      if (failures === 0) return 0
+      return underWay > 0 ? Number.POSITIVE_INFINITY : Math.max(0, retryAt - performance.now())
+    },
+    begin(): void {
+      underWay++
+    },
+    success(): void {
+      underWay--
+      failures = 0
+      last = undefined
+      succeeded = true
+    },
+    /** True if it is worth trying again. Before the first success, the address is likelier to be wrong than the server away. */
+    failed(error: unknown): boolean {
+      underWay--
+      if (!succeeded || !isUnavailable(error)) return false
+      last = error
+      const pause = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS)
+      failures++
+      retryAt = performance.now() + pause * (0.5 + Math.random() / 2)
+      return true
     },
   }
 }
@@ -110,30 +151,62 @@ function createQueue({ maxConnections, deadlineMs }: PoolOptions) {
  * A pool over drivers with one connection each. The driver's own pool is not used, because it goes on with a transaction
  * whose connection was lost: it writes to the closed socket, which ends the process. Here a connection that was lost, or
  * that let a deadline pass, is dropped with its driver, and never used again.
+ *
+ * Who needs a connection while the server is away waits for it within the deadline: a short restart is only felt as a delay.
  */
 export function createPool(options: PoolOptions): Pool {
-  const { maxConnections, deadlineMs } = options
+  const { maxConnections } = options
   const connections = createConnections(options)
-  const queue = createQueue(options)
+  const queue = createQueue()
+  const attempts = createAttempts()
   let idle: Connection[] = []
+  let growing: NodeJS.Timeout | undefined
   let closing: Promise<void> | undefined
 
-  function acquire(): Promise<Connection> {
+  function acquire(deadlineMs: number): Promise<Connection> {
     if (closing) return Promise.reject(closed())
     for (let found = idle.pop(); found; found = idle.pop()) {
       if (!found.lost) return Promise.resolve(found)
       connections.drop(found)
     }
-    return connections.count() < maxConnections ? Promise.resolve(connections.open()) : queue.wait()
+    if (queue.length() >= MAX_WAITING) return Promise.reject(unserved(0))
+    const served = queue.wait(deadlineMs, () => unserved(deadlineMs))
+    grow()
+    return served
+  }
+
+  /** Opens connections for those who wait. */
+  function grow(): void {
+    clearTimeout(growing)
+    while (!closing && queue.length() > attempts.underWay() && connections.count() < maxConnections) {
+      const pause = attempts.pause()
+      if (pause > 0) {
+        if (Number.isFinite(pause)) growing = setTimeout(grow, pause)
+        return
+      }
+      attempts.begin()
+      void connect(connections.open())
+    }
+  }
+
+  async function connect(connection: Connection): Promise<void> {
+    try {
+      await connection.ready
+      attempts.success()
+      release(connection)
+    } catch (error) {
+      connections.drop(connection)
+      if (!attempts.failed(error)) queue.refuse(error)
+    }
+    grow()
   }
 
   function release(connection: Connection): void {
     const old = performance.now() - connection.openedAt > MAX_AGE_MS
     if (connection.lost || old || closing) connections.drop(connection, CLOSE_TIMEOUT_MS / 1_000)
     if (closing) return
-    const next = queue.next()
-    if (next) next.resolve(connection.lost ? connections.open() : connection)
-    else if (!connection.lost) idle.push(connection)
+    if (connection.lost) return grow()
+    if (!queue.serve(connection)) idle.push(connection)
   }
 
   /** What one dead connection shows is likely true of those that slept beside it. */
@@ -142,16 +215,23 @@ export function createPool(options: PoolOptions): Pool {
     idle = []
   }
 
+  function unserved(ms: number): KernError {
+    const failure = attempts.failure()
+    if (failure !== undefined) return asKernError(failure)
+    return new KernError('UNAVAILABLE', `all ${maxConnections} connections to the database were in use for ${ms} ms`)
+  }
+
   async function close(): Promise<void> {
+    clearTimeout(growing)
     queue.refuse(closed())
     for (const connection of idle) connections.drop(connection, CLOSE_TIMEOUT_MS / 1_000)
     await connections.ended(CLOSE_TIMEOUT_MS)
   }
 
   return {
-    use: async (what, work) => {
+    use: async ({ what, deadlineMs = options.deadlineMs }, work) => {
       const begin = performance.now()
-      const connection = await acquire()
+      const connection = await acquire(Math.min(deadlineMs, options.deadlineMs))
       const ms = Math.max(0, Math.ceil(deadlineMs - (performance.now() - begin)))
       try {
         return await limited(work(connection), { ms, what, onExpired: () => expire(connection) })
@@ -159,6 +239,7 @@ export function createPool(options: PoolOptions): Pool {
         release(connection)
       }
     },
+    expire,
     describe: () => describeServer(options),
     close: () => {
       closing ??= close()
@@ -168,55 +249,3 @@ export function createPool(options: PoolOptions): Pool {
 }
 
 const closed = () => new KernError('UNAVAILABLE', 'the database was closed')
-
-const asText = (value: string): string => value
-const timeText = (value: unknown): unknown => (value instanceof Date ? value.toISOString() : value)
-const arrayOf = (parse: (element: string) => unknown) => ({
-  serialize: (text: unknown): unknown => text,
-  parse: (text: string): unknown => parseArray(text, parse),
-})
-
-/**
- * How the driver reads and writes types, by their OIDs. `json` and times pass through as text: Kern reads json itself,
- * and Drizzle's columns read the times. Arrays are listed, because the driver would ask the server for them on each new
- * connection, and nobody handles the error if that connection is lost before the answer.
- */
-const TYPES = {
-  json: { to: 114, from: [114], serialize: asText, parse: asText },
-  time: { to: 1184, from: [1082, 1083, 1114, 1184], serialize: timeText, parse: asText },
-  // json, name, char, text, varchar, timestamp, date, time, timestamptz, uuid
-  texts: { to: 1009, from: [199, 1003, 1014, 1009, 1015, 1115, 1182, 1183, 1185, 2951], ...arrayOf(asText) },
-  // int2, int4, float4, float8
-  numbers: { to: 1007, from: [1005, 1007, 1021, 1022], ...arrayOf(Number) },
-  booleans: { to: 1000, from: [1000], ...arrayOf((element) => element === 't') },
-}
-
-function createClient({ url, deadlineMs }: PoolOptions, onclose: () => void): Client {
-  // The server gives up first, so that a deadline that strikes means a connection that is dead without knowing it.
-  const serverTimeout = Math.ceil(deadlineMs * 0.8)
-  return postgres(url, {
-    max: 1,
-    // It would end connections in the middle of a transaction, as the driver does not know of ours.
-    max_lifetime: null,
-    connect_timeout: CONNECT_TIMEOUT_S,
-    prepare: true,
-    types: TYPES,
-    fetch_types: false,
-    onnotice: () => {},
-    onclose,
-    connection: {
-      application_name: 'kern',
-      TimeZone: 'UTC',
-      DateStyle: 'ISO',
-      statement_timeout: serverTimeout,
-      idle_in_transaction_session_timeout: serverTimeout,
-    },
-  })
-}
-
-function describeServer(options: PoolOptions): string {
-  // A driver reads the URL and connects only when it is asked for something.
-  const { host, port, database, user } = createClient(options, () => {}).options
-  const hosts = host.map((name, index) => `${name}:${port[index] ?? port[0]}`).join(',')
-  return `Postgres at ${hosts}, database ${database}, user ${user}`
-}

@@ -11,44 +11,70 @@ import {
 import { postgresJsCodecs } from 'drizzle-orm/postgres-js/codecs'
 import { KernError } from '../errors.ts'
 import { arrayText } from './array.ts'
+import { againAfterConflicts } from './conflicts.ts'
+import type { Client, Connection } from './connection.ts'
 import type { Database } from './database.ts'
-import { type Client, type Connection, createPool, type Pool, type PoolOptions } from './pool.ts'
+import { type Limit, limited } from './deadline.ts'
+import { openListener } from './listener.ts'
+import { createPool, type Pool, type PoolOptions } from './pool.ts'
 import { type Relations, relations } from './relations.ts'
 import { createDb, createDialect, type Db, type RawResult, type Tx } from './session.ts'
 
 /** Longer than any migration, shorter than for ever. */
 const DEDICATED_DEADLINE_MS = 600_000
 
-/** One for the journal, which writes one batch at a time, and one for heartbeats. */
+/** For what must not wait behind readers. */
 const RESERVED_CONNECTIONS = 2
+/** As many as there are flushes at once, and one for those that have to wait for a lock. */
+const JOURNAL_CONNECTIONS = 3
+/**
+ * Rows that a flush changes are locked for moments, but for sessions in which a caller's own transaction starts a run: these
+ * must not hold up all others for long.
+ *
+ * A flush has few rows, of which each is found by its key. Planned anew for each, it would cost more than its execution;
+ * planned once for all, while the tables may still be small, it must not be planned to read them from end to end.
+ */
+const JOURNAL_SETTINGS = {
+  lock_timeout: '100ms',
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  enable_mergejoin: 'off',
+}
 
 /** Opens the pools of connections to a Postgres server. Connects when first asked for something. */
 export function openPostgres(options: PoolOptions): Database {
   const pool = createPool(options)
   const reserved = createPool({ ...options, maxConnections: RESERVED_CONNECTIONS })
+  const heartbeats = createPool({ ...options, maxConnections: 1 })
+  const journal = createPool({ ...options, maxConnections: JOURNAL_CONNECTIONS, settings: JOURNAL_SETTINGS })
   const close = async () => {
-    await Promise.all([pool.close(), reserved.close()])
+    await Promise.all([pool.close(), heartbeats.close(), reserved.close(), journal.close()])
   }
   return {
     kind: 'postgres',
-    db: databaseOn(pool),
-    reserved: databaseOn(reserved),
+    db: databaseOn(pool, options),
+    heartbeats: databaseOn(heartbeats, options),
+    reserved: databaseOn(reserved, options),
+    journal: databaseOn(journal, options),
     dedicated: (work) => dedicated(options, work),
+    driver: { kind: 'postgres', url: options.url },
+    listen: (given) => openListener({ ...given, url: options.url }),
     describe: () => pool.describe(),
     close,
     [Symbol.asyncDispose]: close,
   }
 }
 
-function databaseOn(pool: Pool): Db {
+function databaseOn(pool: Pool, { deadlineMs }: PoolOptions): Db {
   const dialect = createDialect(postgresJsCodecs)
-  return createDb(dialect, new PoolSession(dialect, pool))
+  return createDb(dialect, new PoolSession(dialect, pool, deadlineMs))
 }
 
 async function dedicated<T>(options: PoolOptions, work: (db: Db) => Promise<T>): Promise<T> {
-  const pool = createPool({ ...options, maxConnections: 1, deadlineMs: DEDICATED_DEADLINE_MS })
+  const own = { ...options, maxConnections: 1, deadlineMs: DEDICATED_DEADLINE_MS }
+  const pool = createPool(own)
   try {
-    return await work(databaseOn(pool))
+    return await work(databaseOn(pool, own))
   } finally {
     await pool.close()
   }
@@ -85,19 +111,24 @@ abstract class PostgresSession extends PgAsyncSession<RawResult, Relations> {
 
 class PoolSession extends PostgresSession {
   readonly #pool: Pool
+  readonly #deadlineMs: number
 
-  constructor(dialect: PgDialect, pool: Pool) {
+  constructor(dialect: PgDialect, pool: Pool, deadlineMs: number) {
     super(dialect)
     this.#pool = pool
+    this.#deadlineMs = deadlineMs
   }
 
+  /** A statement outside of transactions is one: what the server has undone as a whole can be sent again. */
   protected override run<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    return this.#pool.use('a statement', ({ client }) => work(client))
+    return againAfterConflicts(() => this.#pool.use({ what: 'a statement' }, ({ client }) => work(client)))
   }
 
   override transaction<T>(work: (tx: Tx) => Promise<T>, config?: PgTransactionConfig): Promise<T> {
-    return this.#pool.use('a transaction', async (connection) => {
-      const session = new ConnectionSession(this.dialect, connection)
+    const use = { what: 'a transaction', deadlineMs: 2 * this.#deadlineMs }
+    return this.#pool.use(use, async (connection) => {
+      const limit = { ms: this.#deadlineMs, what: 'a statement', onExpired: () => this.#pool.expire(connection) }
+      const session = new ConnectionSession(this.dialect, connection, limit)
       await session.command(beginning(config))
       let result: T
       try {
@@ -119,16 +150,18 @@ class PoolSession extends PostgresSession {
 /** Has one connection, for the time of a transaction. */
 class ConnectionSession extends PostgresSession {
   readonly #connection: Connection
+  readonly #limit: Limit
 
-  constructor(dialect: PgDialect, connection: Connection) {
+  constructor(dialect: PgDialect, connection: Connection, limit: Limit) {
     super(dialect)
     this.#connection = connection
+    this.#limit = limit
   }
 
   protected override async run<T>(work: (client: Client) => Promise<T>): Promise<T> {
     // The driver would connect again, and send the rest of the transaction without its beginning.
     if (this.#connection.lost) throw new KernError('UNAVAILABLE', 'the connection of the transaction was lost')
-    return await work(this.#connection.client)
+    return await limited(work(this.#connection.client), this.#limit)
   }
 
   /** Runs a statement without parameters and gives what the server says that it did. */

@@ -30,6 +30,17 @@ export function rows<Row>(db: Db, query: SQL): Promise<Row[]> {
   return db._.session.objects<Row>(query)
 }
 
+/** As {@link rows}, of a statement that is text with parameters `$1`, `$2` … */
+export function textRows<Row>(db: Db, text: string, params: readonly unknown[]): Promise<Row[]> {
+  return db._.session.prepareQuery<{ execute: Row[] }>({ sql: text, params: [...params] }, 'objects', false).execute()
+}
+
+/** The same for a statement whose text is known, with the values of its parameters `$1`, `$2` … */
+export async function send<Row>(db: Db, text: string, values: readonly string[]): Promise<Row[]> {
+  const query = { sql: text, params: [...values] }
+  return await db._.session.prepareQuery<{ execute: Row[] }>(query, 'objects', true).execute()
+}
+
 /** A dialect for drivers that hand `json` through as text. */
 export function createDialect(codecs: PgDialectConfig['codecs']): PgDialect {
   const dialect = new PgDialect(codecs ? { codecs } : {})

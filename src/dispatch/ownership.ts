@@ -1,11 +1,12 @@
-import { and, eq, gt, inArray, isNotNull, isNull, lte, or, sql } from 'drizzle-orm'
-import { arrayText } from '../db/array.ts'
-import type { Db } from '../db/client.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { and, eq, gt, isNotNull, isNull, or, sql } from 'drizzle-orm'
+import { type Db, rows } from '../db/client.ts'
 import { runs, workers } from '../db/tables.ts'
-import { CLAIMABLE } from '../engine/transitions.ts'
+import { alive, type Claimant, claimRun, type Served, servedName } from './claims.ts'
+import { waitingRuns } from './waitingRuns.ts'
 
 /** After how long without a heartbeat a worker counts as dead, in milliseconds, by the database's clock. */
-const LEASE_MS = 15_000
+export const LEASE_MS = 15_000
 
 /** The rows by which processes agree on who executes which run. All times are the database's. */
 export interface Ownership {
@@ -16,21 +17,30 @@ export interface Ownership {
   beat(): Promise<void>
   /**
    * Takes a run of one of these workflows, or one to be cancelled, that has its turn and no living owner, and does not
-   * wait for a time after `at`. It starts at `at` if it had not started before.
+   * wait for a time after `at`. It starts at `at` if it had not started before. If its owner has died, that is counted.
+   *
+   * A run that has recorded something is not taken while a living process serves its version and this one does not. One
+   * of a workflow that has as many runs under way as it may is not taken either.
    *
    * @returns false if it is not to be had
    */
   claim(runId: string, workflowIds: readonly string[], at: Date): Promise<boolean>
+  /** Notes under which version of its workflow a run of this worker goes on. @returns false if it is another's by now */
+  adopt(runId: string, epoch: number, version: string): Promise<boolean>
   /** Lets a run go, so that another worker takes it at once. */
   release(runId: string, epoch: number): Promise<void>
   /**
-   * The runs that `claim` would take and that wait for no time, oldest first; those that this worker executes are among
-   * them. One whose time has come is woken before, see `wakeDue`.
+   * The runs that `claim` would take and that wait for no time: highest priority first, then oldest. One whose time has
+   * come is woken before, see `wakeDue`.
+   *
+   * @param except runs that are executed here
    */
-  waiting(workflowIds: readonly string[], limit: number): Promise<string[]>
+  waiting(workflowIds: readonly string[], limit: number, except?: readonly string[]): Promise<string[]>
   /** Runs of this worker whose cancel somebody asked for, or that people have answered. */
   requests(): Promise<RunRequests[]>
-  /** Removes this worker. */
+  /** Removes workers that are gone, once others have taken their runs. */
+  removeGone(): Promise<void>
+  /** Lets go of all that this worker still owns, and removes it. */
   leave(): Promise<void>
 }
 
@@ -45,88 +55,52 @@ export interface RunRequests {
 
 export interface OwnershipDeps {
   readonly db: Db
+  /** For heartbeats alone, so that nothing that is slow delays them. @default `db` */
+  readonly heartbeats?: Db | undefined
   readonly workerId: string
   readonly host: string
   readonly pid: number
   /** True where no other process can have the database open. */
   readonly exclusive: boolean
+  /** The definitions that this process serves. @default none is known: versions and limits do not matter */
+  readonly definitions?: readonly Served[] | undefined
   /** After how long without a heartbeat a worker counts as dead, in milliseconds. @default 15_000 */
   readonly leaseMs?: number | undefined
 }
 
-/**
- * No owner, or one whose heartbeat is over, or this worker: a run that it owns without executing it would otherwise be
- * lost while the process lives, which happens when the database fails between claim and release.
- */
-const unowned = (workerId: string, leaseMs: number) => sql`(kern.runs.owner is null
-  or kern.runs.owner = ${workerId}::uuid or not exists (
-  select 1 from kern.workers w
-  where w.worker_id = kern.runs.owner and w.heartbeat_at > now() - make_interval(secs => ${leaseMs / 1000}::float8)))`
-
-/** {@link CLAIMABLE}, as the condition of the index `runs_open` has it: with parameters, it could not be used for sure. */
-const OPEN = sql`kern.runs.status in ('QUEUED', 'RUNNING') and kern.runs.wake_at is null`
-
-const hasTurn = sql`exists (select 1 from kern.sessions s where s.active_run_id = kern.runs.run_id)`
-
-/** A run that is to be cancelled needs no workflow. */
-const servedBy = (workflowIds: readonly string[]) =>
-  sql`(${runs.workflowId} = any(${arrayText(workflowIds)}::text::text[]) or ${runs.cancelRequestedAt} is not null)`
-
 export function createOwnership(deps: OwnershipDeps): Ownership {
-  const { db, workerId, host, pid, exclusive, leaseMs = LEASE_MS } = deps
-  const free = unowned(workerId, leaseMs)
-  const enter = async () => {
-    await db
+  const { db, heartbeats = db, workerId, host, pid, exclusive, definitions: served = [], leaseMs = LEASE_MS } = deps
+  const claimant: Claimant = { workerId, served, leaseMs }
+  const serves = served.map(servedName)
+  const mine = (runId: string, epoch: number) =>
+    and(eq(runs.runId, runId), eq(runs.epoch, epoch), eq(runs.owner, workerId))
+  const enter = async (on: Db) => {
+    await on
       .insert(workers)
-      .values({ workerId, host, pid })
+      .values({ workerId, host, pid, serves })
       .onConflictDoUpdate({ target: workers.workerId, set: { heartbeatAt: sql`now()` } })
   }
   return {
     workerId,
     async register() {
-      // Nobody else can be there, or be dead so long and come back.
-      await db.delete(workers).where(exclusive ? undefined : sql`${workers.heartbeatAt} < now() - interval '1 day'`)
-      await enter()
+      // Nobody else can be there.
+      if (exclusive) await db.delete(workers)
+      await enter(heartbeats)
     },
-    beat: enter,
-    async claim(runId, workflowIds, at) {
-      const claimed = await db
+    beat: () => enter(heartbeats),
+    claim: (runId, workflowIds, at) => claimRun(db, claimant, { runId, workflowIds, at }, (ms) => delay(ms)),
+    async adopt(runId, epoch, workflowVersion) {
+      const adopted = await db
         .update(runs)
-        .set({
-          owner: workerId,
-          epoch: sql`${runs.epoch} + 1`,
-          status: 'RUNNING',
-          wakeAt: null,
-          startedAt: sql`coalesce(${runs.startedAt}, ${at.toISOString()}::timestamptz)`,
-        })
-        .where(
-          and(
-            eq(runs.runId, runId),
-            inArray(runs.status, [...CLAIMABLE]),
-            or(isNull(runs.wakeAt), lte(runs.wakeAt, at)),
-            servedBy(workflowIds),
-            free,
-            hasTurn,
-          ),
-        )
-        .returning({ runId: runs.runId })
-      return claimed.length > 0
+        .set({ workflowVersion })
+        .where(mine(runId, epoch))
+        .returning({ at: runs.runId })
+      return adopted.length > 0
     },
     async release(runId, epoch) {
-      await db
-        .update(runs)
-        .set({ owner: null })
-        .where(and(eq(runs.runId, runId), eq(runs.epoch, epoch), eq(runs.owner, workerId)))
+      await db.update(runs).set({ owner: null }).where(mine(runId, epoch))
     },
-    async waiting(workflowIds, limit) {
-      const found = await db
-        .select({ runId: runs.runId })
-        .from(runs)
-        .where(and(OPEN, servedBy(workflowIds), free, hasTurn))
-        .orderBy(runs.createdAt, runs.runId)
-        .limit(limit)
-      return found.map(({ runId }) => runId)
-    },
+    waiting: (workflowIds, limit, except = []) => waitingRuns(db, claimant, { workflowIds, limit, except }),
     async requests() {
       const { runId, cancelRequestedAt, cancelReason, answers } = runs
       const found = await db
@@ -135,7 +109,9 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
         .where(
           and(
             eq(runs.owner, workerId),
-            eq(runs.status, 'RUNNING'),
+            // As the index has it.
+            sql`${runs.status} = 'RUNNING'`,
+            isNull(runs.wakeAt),
             or(isNotNull(runs.cancelRequestedAt), gt(runs.answers, 0)),
           ),
         )
@@ -145,8 +121,21 @@ export function createOwnership(deps: OwnershipDeps): Ownership {
         answers: run.answers,
       }))
     },
+    async removeGone() {
+      await rows(
+        db,
+        sql`delete from kern.workers w where not ${alive(sql`w`, leaseMs)} and w.worker_id <> ${workerId}::uuid and not exists (
+          select 1 from kern.runs r where r.owner = w.worker_id and r.status = 'RUNNING' and r.wake_at is null)`,
+      )
+    },
     async leave() {
-      await db.delete(workers).where(eq(workers.workerId, workerId))
+      // What is written of these runs from now on is refused, as nobody owns them.
+      await rows(
+        db,
+        sql`with released as (
+          update kern.runs set owner = null where owner = ${workerId}::uuid and status = 'RUNNING' and wake_at is null
+        ) delete from kern.workers where worker_id = ${workerId}::uuid`,
+      )
     },
   }
 }

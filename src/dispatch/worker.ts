@@ -1,16 +1,16 @@
-import type { Clock } from '../clock.ts'
 import { isKernError, KernError } from '../errors.ts'
-import type { Workflows } from '../engine/api.ts'
-import { type Bell, createBell } from '../engine/bell.ts'
 import { cancellation } from '../engine/ending.ts'
-import type { Executor } from '../engine/executor.ts'
-import type { Dispatcher, TakenRun } from '../engine/ports.ts'
-import type { Log } from '../log.ts'
-import type { Ownership } from './ownership.ts'
+import { type Hint, NO_HINTS } from '../engine/hints.ts'
+import type { Dispatcher, Reservation, TakenRun } from '../engine/ports.ts'
+import { createHeartbeat } from './heartbeat.ts'
+import { every, soon, within } from './loops.ts'
+import { LEASE_MS } from './ownership.ts'
+import { createPlace, type Place } from './places.ts'
+import { createTakeOver } from './takeOver.ts'
+import type { WorkerDeps } from './workerDeps.ts'
 
 /** How often a worker looks for runs that nobody executes, and for cancels and answers given elsewhere, in milliseconds. */
 const POLL_MS = 1_000
-const HEARTBEAT_MS = 5_000
 /** What recording the last results may take after the grace time, in milliseconds. */
 const END_MARGIN_MS = 2_000
 
@@ -24,145 +24,174 @@ export interface Worker extends Dispatcher {
    * @throws what the database throws
    */
   idle(): Promise<void>
+  /** How many more runs it would take now; none once it drains. */
+  free(): number
+  /** As `offer`, and resolves once the run is owned here, or is not to be had: with false, if that is not known. */
+  lookAt(runId: string): Promise<boolean>
+  /** Looks at once at what another process has told of, instead of at the next poll. */
+  hinted(hint: Hint): void
   /** Starts nothing more, lets running steps end within the drain time, and leaves the rest to other processes. */
   close(): Promise<void>
 }
 
-export interface WorkerDeps {
-  readonly ownership: Ownership
-  readonly load: (runId: string) => Promise<TakenRun | null>
-  /** Gives turns on that the process which ended a run could not give on. */
-  readonly giveLostTurns: () => Promise<void>
-  /** Lets runs go on whose time to wait is over. */
-  readonly wakeDue: (at: Date) => Promise<void>
-  readonly executor: Executor
-  readonly workflows: Workflows
-  /** Runs at once. */
-  readonly concurrency: number
-  /** How long running steps may go on when the process stops, in milliseconds. */
-  readonly drainMs: number
-  /** How long an aborted step may go on after that, in milliseconds. */
-  readonly graceMs: number
-  /** How often this worker says that it lives, in milliseconds. @default 5_000 */
-  readonly heartbeatMs?: number | undefined
-  /** How often it looks for runs, cancels and answers, in milliseconds. @default 1_000 */
-  readonly pollMs?: number | undefined
-  readonly clock: Clock
-  readonly log: Log
-}
-
-interface Place {
-  readonly abort: AbortController
-  readonly answers: Bell
-  /** How many answers the run had when the bell was last rung for what is in its row. */
-  answersSeen: number
-  /** Whether the run was offered while it had this place: it may have been put aside, and go on already. */
-  offered: boolean
-  /** Resolves when the place is free. */
-  done: Promise<void>
-}
-
 export function createWorker(deps: WorkerDeps): Worker {
-  const { ownership, workflows, clock, log } = deps
+  const { ownership, workflows, clock, log, hints = NO_HINTS } = deps
   const places = new Map<string, Place>()
   const draining = new AbortController()
   const stopped = new AbortController()
   let backlog = false
+  let looking: Promise<void> | null = null
   let loops: Promise<unknown> = Promise.resolve()
 
   const served = workflows.list().map(({ id }) => id)
+  const isLimited = (workflowId: string) => workflows.get(workflowId)?.concurrency != null
+  const takeOver = createTakeOver(deps)
+  const heartbeat = createHeartbeat({
+    beat: ownership.beat,
+    leaseMs: deps.leaseMs ?? LEASE_MS,
+    everyMs: deps.heartbeatMs,
+    exclusive: deps.exclusive ?? false,
+    lost: fence,
+    clock,
+    log,
+  })
 
   function offer(runId: string): void {
     const place = places.get(runId)
     if (place) place.offered = true
-    else admit(runId)
+    else if (!admit(runId)) hints.tell({ type: 'waiting' })
   }
 
-  /** Takes a run that has no place yet, or remembers that there are more runs than places. */
-  function admit(runId: string): void {
-    if (draining.signal.aborted) return
-    if (places.size >= deps.concurrency) {
-      backlog = true
-      return
+  /** Takes a run that has no place yet. @returns false if there is no place */
+  function admit(runId: string): boolean {
+    if (!hasRoom()) return false
+    enter(runId)
+    return true
+  }
+
+  function enter(runId: string): void {
+    const place = createPlace()
+    occupy(runId, place, take(runId, place))
+  }
+
+  /** Whether one more run can be executed here; if not, there are more runs than places. */
+  function hasRoom(): boolean {
+    if (draining.signal.aborted) return false
+    // What is taken while others may count this process as dead would be taken from it at once.
+    if (!looking && places.size < deps.concurrency && heartbeat.alive()) return true
+    backlog = true
+    return false
+  }
+
+  const free = () => (draining.signal.aborted || !heartbeat.alive() ? 0 : Math.max(0, deps.concurrency - places.size))
+
+  async function lookAt(runId: string): Promise<boolean> {
+    // What waits with a higher priority must not be passed.
+    if (backlog && !places.has(runId)) {
+      await look()
+      return true
     }
-    const place: Place = {
-      abort: new AbortController(),
-      answers: createBell(),
-      answersSeen: 0,
-      offered: false,
-      done: Promise.resolve(),
-    }
+    offer(runId)
+    return (await places.get(runId)?.claimed.promise) ?? true
+  }
+
+  function occupy(runId: string, place: Place, work: Promise<void>): void {
     places.set(runId, place)
-    place.done = take(runId, place).finally(() => {
+    place.done = work.finally(() => {
+      place.claimed.resolve(true)
       places.delete(runId)
-      if (place.offered) admit(runId)
-      if (backlog) void attempt('looking for runs', look)
+      if (place.offered) offer(runId)
+      if (backlog || place.limited) void attempt('looking for runs', look)
     })
   }
 
-  async function take(runId: string, place: Place): Promise<void> {
-    let epoch: number | null = null
-    try {
-      const claimed = await ownership.claim(runId, served, clock.now())
-      const taken = claimed && (await deps.load(runId))
-      if (!taken) return
-      epoch = taken.run.epoch
-      const next = await execute(taken, place)
-      if (next !== null) queueMicrotask(() => offer(next))
-    } catch (error) {
-      await letGo({ runId, epoch, error })
-    }
+  /** Only what nobody waits for before it: the first that comes must not pass those that have a higher priority. */
+  function reserve(runId: string, workflowId: string): Reservation | null {
+    if (backlog || isLimited(workflowId) || !served.includes(workflowId) || places.has(runId) || !hasRoom()) return null
+    const place = createPlace()
+    const begun = Promise.withResolvers<TakenRun | null>()
+    occupy(
+      runId,
+      place,
+      begun.promise.then(async (taken) => {
+        if (taken) await bringOn(taken, place)
+      }),
+    )
+    return { owner: ownership.workerId, begin: begun.resolve, release: () => begun.resolve(null) }
   }
 
-  async function execute(taken: TakenRun, place: Place): Promise<string | null> {
-    const { run } = taken
-    const { abort, answers } = place
-    place.answersSeen = run.answers
-    const definition = workflows.get(run.workflowId)
-    // A run of a workflow that is not served can only be cancelled.
-    if (!definition && run.cancelRequestedAt) return await deps.executor.endBy(taken, cancellation(run.cancelReason))
-    if (!definition) throw new KernError('UNAVAILABLE', `workflow "${run.workflowId}" is not served here`)
+  async function take(runId: string, place: Place): Promise<void> {
+    let taken: TakenRun | null = null
     try {
-      return await deps.executor.execute(taken, definition, { abort, draining: draining.signal, answers })
+      const claimed = await ownership.claim(runId, served, clock.now())
+      place.claimed.resolve(true)
+      if (claimed) taken = await deps.load(runId)
+      if (claimed && !taken) log.warn({ runId }, `run ${runId} was taken over by another process before it began here`)
     } catch (error) {
-      if (isKernError(error, 'FENCED') || isKernError(error, 'UNAVAILABLE')) throw error
-      log.error({ runId: run.runId, err: error }, 'a run could not be recorded and is ended as failed')
-      const again = await deps.load(run.runId)
-      // Under another epoch it is another's run by now.
-      return again?.run.epoch === run.epoch ? await deps.executor.endBy(again, asFailure(error)) : null
+      place.claimed.resolve(false)
+      return await letGo(runId, null, error)
+    }
+    if (taken) await bringOn(taken, place)
+  }
+
+  /** Executes a run that this worker owns. Never throws. */
+  async function bringOn(taken: TakenRun, place: Place): Promise<void> {
+    const { runId, epoch, answers, workflowId } = taken.run
+    place.answersSeen = answers
+    place.limited = isLimited(workflowId)
+    try {
+      const control = { abort: place.abort, draining: draining.signal, answers: place.answers }
+      const next = await takeOver(taken, control)
+      if (next !== null) queueMicrotask(() => offer(next))
+    } catch (error) {
+      await letGo(runId, epoch, error)
     }
   }
 
   /** A run that cannot go on here goes on elsewhere, or here later. */
-  async function letGo({
-    runId,
-    epoch,
-    error,
-  }: {
-    runId: string
-    epoch: number | null
-    error: unknown
-  }): Promise<void> {
+  async function letGo(runId: string, epoch: number | null, error: unknown): Promise<void> {
     if (isKernError(error, 'FENCED')) return log.warn({ runId }, error.message)
     if (!draining.signal.aborted) log.error({ runId, err: error }, 'a run was interrupted and will be taken up again')
     if (epoch === null) return
-    await ownership.release(runId, epoch).catch((failure: unknown) => {
+    try {
+      await ownership.release(runId, epoch)
+      if (draining.signal.aborted) hints.tell({ type: 'waiting' })
+    } catch (failure) {
       log.error(
         { runId, err: failure },
         'a run could not be released; it is taken up here, or when this process is gone',
       )
-    })
+    }
+  }
+
+  /** Aborts all runs: others may have taken them. Those that are still to be had are taken up again. */
+  function fence(): void {
+    const text = 'this process could not show in time that it lives: another one may execute the run by now'
+    for (const { abort } of places.values()) abort.abort(new KernError('FENCED', text))
   }
 
   /** Takes runs that have their turn and that nobody executes. */
   async function look(): Promise<void> {
-    if (places.size >= deps.concurrency || draining.signal.aborted) return
+    while (looking) await looking.catch(() => undefined)
+    if (!hasRoom()) return
+    looking = lookNow()
+    await looking
+  }
+
+  async function lookNow(): Promise<void> {
     backlog = false
-    // More than there are free places: those that this process executes may be among them.
-    const limit = deps.concurrency + places.size
-    const waiting = await ownership.waiting(served, limit)
-    if (waiting.length === limit) backlog = true
-    for (const runId of waiting) if (!places.has(runId)) admit(runId)
+    const limit = deps.concurrency - places.size
+    let waiting: string[] = []
+    try {
+      waiting = await ownership.waiting(served, limit, [...places.keys()])
+    } finally {
+      // In the same turn as what follows: what comes from now on is let in.
+      looking = null
+    }
+    // What came meanwhile was not let in before those that wait, and may be behind them.
+    if (backlog && waiting.length < limit) lookSoon()
+    backlog ||= waiting.length === limit
+    for (const runId of waiting) if (!places.has(runId)) enter(runId)
   }
 
   async function heedRequests(): Promise<void> {
@@ -176,45 +205,53 @@ export function createWorker(deps: WorkerDeps): Worker {
     }
   }
 
+  /** Does here what somebody asked of a run, and tells the others unless it is clear that the run is this process's. */
+  function asked(runId: string, heed: (place: Place) => void): void {
+    const place = places.get(runId)
+    if (place) heed(place)
+    if (!place) hints.tell({ type: 'asked', runId })
+  }
+
+  const lookSoon = soon(() => attempt('looking for runs', look))
+  const heedSoon = soon(() => attempt('looking for cancels and answers', heedRequests))
+
+  function hinted(hint: Hint): void {
+    if (hint.type === 'waiting' || hint.type === 'missed') lookSoon()
+    if (hint.type === 'missed' || (hint.type === 'asked' && places.has(hint.runId))) heedSoon()
+  }
+
   const wakeDue = () => deps.wakeDue(clock.now())
 
-  /** Goes on while this process drains: its runs are its own until they have ended. */
-  async function every(ms: number, work: () => Promise<void>): Promise<void> {
-    while (!stopped.signal.aborted) {
-      await clock.idle(ms, stopped.signal).catch(() => undefined)
-      if (!stopped.signal.aborted) await work()
-    }
+  async function poll(): Promise<void> {
+    await attempt('looking for cancels and answers', heedRequests)
+    await attempt('looking for lost turns', deps.giveLostTurns)
+    await attempt('waking runs', wakeDue)
+    await attempt('looking for runs', look)
+    await attempt('removing workers that are gone', ownership.removeGone)
   }
 
   async function attempt(what: string, work: () => Promise<void>): Promise<void> {
+    if (stopped.signal.aborted) return
     await work().catch((error: unknown) => log.warn({ err: error }, `${what} failed and is tried again`))
   }
 
-  /** Waits for a promise, but not longer than `ms`. */
-  async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-    const timer = new AbortController()
-    await Promise.race([promise, clock.sleep(ms, timer.signal).catch(() => undefined)])
-    timer.abort()
-  }
-
   return {
+    reserve,
     offer,
-    answered: (runId) => places.get(runId)?.answers.ring(),
-    abort: (runId, reason) => places.get(runId)?.abort.abort(cancellation(reason)),
+    free,
+    lookAt,
+    answered: (runId) => asked(runId, ({ answers }) => answers.ring()),
+    abort: (runId, reason) => asked(runId, ({ abort }) => abort.abort(cancellation(reason))),
+    hinted,
     async start() {
       await ownership.register()
+      const { signal } = stopped
+      // They go on while this process drains: its runs are its own until they have ended.
+      const beating = heartbeat.run(signal)
       await deps.giveLostTurns()
       await wakeDue()
       await look()
-      loops = Promise.all([
-        every(deps.heartbeatMs ?? HEARTBEAT_MS, () => attempt('the heartbeat', ownership.beat)),
-        every(deps.pollMs ?? POLL_MS, async () => {
-          await attempt('looking for cancels and answers', heedRequests)
-          await attempt('looking for lost turns', deps.giveLostTurns)
-          await attempt('waking runs', wakeDue)
-          await attempt('looking for runs', look)
-        }),
-      ])
+      loops = Promise.all([beating, every(deps.pollMs ?? POLL_MS, poll, { clock, signal })])
     },
     async idle() {
       for (;;) {
@@ -230,19 +267,12 @@ export function createWorker(deps: WorkerDeps): Worker {
       const reason = new KernError('UNAVAILABLE', 'this process is stopping')
       draining.abort(reason)
       const ended = Promise.all([...places.values()].map(({ done }) => done))
-      await within(ended, deps.drainMs)
+      await within(ended, deps.drainMs, clock)
       for (const { abort } of places.values()) abort.abort(reason)
-      await within(ended, deps.graceMs + END_MARGIN_MS)
+      await within(ended, deps.graceMs + END_MARGIN_MS, clock)
       stopped.abort()
       await loops
       await ownership.leave().catch((error: unknown) => log.warn({ err: error }, 'the worker could not be removed'))
     },
   }
-}
-
-/** A run that the database refused to record fails with what the database said. */
-function asFailure(error: unknown): KernError {
-  return error instanceof KernError
-    ? error
-    : new KernError('INTERNAL', 'the run could not be recorded', { cause: error })
 }

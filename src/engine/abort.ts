@@ -4,15 +4,13 @@
  * @throws the reason of the signal
  */
 export async function unlessAborted<Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> {
-  const over = new AbortController()
-  const aborted = new Promise<never>((_resolve, reject) => {
-    const stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true, signal: over.signal })
-  })
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const stop = () => reject(signal.reason)
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
   try {
     return await Promise.race([promise, aborted])
   } finally {
-    over.abort()
+    signal.removeEventListener('abort', stop)
   }
 }

@@ -1,5 +1,5 @@
 import type { Bell } from './bell.ts'
-import type { Reader } from './ports.ts'
+import type { Reader } from './reader.ts'
 import type { Answer, StepRecord } from './records.ts'
 
 /** What people have answered while a run is executed. */

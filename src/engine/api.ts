@@ -1,7 +1,7 @@
 import type { Json } from '../json.ts'
 import type { Viewer } from '../viewer.ts'
 import type { WorkflowDefinition } from '../workflow/definition.ts'
-import type { StepKey } from './ports.ts'
+import type { StepKey } from './reader.ts'
 import type { BusyPolicy, EventRecord, ResumeAction, RunEventType, RunRecord, SessionRecord } from './records.ts'
 
 /** The definitions that this Kern serves. */
@@ -27,6 +27,8 @@ export interface RunRequest {
   readonly idempotencyKey?: string | undefined
   /** What to do if the session has a run that is not over. @default 'QUEUE' */
   readonly onBusy?: BusyPolicy | undefined
+  /** Among runs that wait for a worker, those with a higher one are taken first, -100 to 100. @default the workflow's */
+  readonly priority?: number | undefined
   /** How long to wait until the run is over, or waits for a person, before answering, in milliseconds. @default 0 */
   readonly waitMs?: number | undefined
 }
@@ -108,7 +110,7 @@ export interface Commands {
 export interface EventStreams {
   /** The events of one run; ends after its final event. @throws KernError NOT_FOUND, CURSOR_INVALID */
   run(viewer: Viewer, query: RunStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
-  /** Events of all runs of a session, run after run; never ends. @throws KernError NOT_FOUND, CURSOR_INVALID */
+  /** Events of all runs of a session, run after run; never ends. @throws KernError NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED */
   session(viewer: Viewer, query: SessionStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
   /** Live events of all runs of a workflow, in order within each run; never ends. @throws KernError NOT_FOUND */
   workflow(viewer: Viewer, query: WorkflowStreamQuery): Promise<AsyncIterableIterator<EventRecord>>

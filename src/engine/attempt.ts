@@ -24,32 +24,46 @@ export interface AttemptOptions<Value> {
  * has ended or its grace time has passed. What a body that was left behind returns or throws later is dropped.
  */
 export async function runAttempt<Value>(options: AttemptOptions<Value>): Promise<AttemptResult<Value>> {
-  const { clock, signal, timeoutMs, graceMs } = options
+  const { clock, signal, timeoutMs } = options
   if (signal.aborted) return { type: 'aborted' }
   const own = new AbortController()
-  const over = new AbortController()
-  const began = clock.now().getTime()
+  const began = timeoutMs === null ? 0 : clock.now().getTime()
   const timedOut = () => timeoutMs !== null && clock.now().getTime() - began >= timeoutMs
   const settled = call(options.body, own.signal)
-  const ends: Promise<AttemptResult<Value>>[] = [
-    settled,
-    afterAbort(signal, own, over.signal, () => clock.sleep(graceOf(signal, graceMs), over.signal), settled),
-  ]
-  if (timeoutMs !== null) {
-    ends.push(
-      clock.sleep(timeoutMs, over.signal).then(
-        () => expired<Value>(own, timeoutMs),
-        () => settled,
-      ),
-    )
-  }
+  const interruption = interruptionOf(options, own, settled)
+  const timeout = timeoutMs === null ? null : timeoutOf<Value>({ clock, timeoutMs, own, settled })
   try {
-    const result = await Promise.race(ends)
+    const result = await Promise.race([settled, interruption.aborted, ...(timeout ? [timeout.expired] : [])])
     if (signal.aborted) return { type: 'aborted' }
     // A body that blocks the process comes back before the timer gets a word in.
     return result.type === 'returned' && timedOut() ? expired<Value>(own, timeoutMs) : result
   } finally {
-    over.abort()
+    interruption.disarm()
+    timeout?.disarm()
+  }
+}
+
+/** A reason for timers that are not needed any more. Without one, each abort would make an error with a stack. */
+const OVER = Object.freeze({ over: true })
+
+function timeoutOf<Value>({
+  clock,
+  timeoutMs,
+  own,
+  settled,
+}: {
+  readonly clock: Clock
+  readonly timeoutMs: number
+  readonly own: AbortController
+  readonly settled: Promise<AttemptResult<Value>>
+}): { readonly expired: Promise<AttemptResult<Value>>; readonly disarm: () => void } {
+  const over = new AbortController()
+  return {
+    expired: clock.sleep(timeoutMs, over.signal).then(
+      () => expired<Value>(own, timeoutMs),
+      () => settled,
+    ),
+    disarm: () => over.abort(OVER),
   }
 }
 
@@ -74,21 +88,28 @@ function graceOf({ reason }: AbortSignal, graceMs: number): number {
 }
 
 /** Passes the run's abort on to the body, and gives the body its grace time. */
-async function afterAbort<Value>(
-  signal: AbortSignal,
+function interruptionOf<Value>(
+  { clock, signal, graceMs }: AttemptOptions<Value>,
   own: AbortController,
-  over: AbortSignal,
-  grace: () => Promise<void>,
   settled: Promise<AttemptResult<Value>>,
-): Promise<AttemptResult<Value>> {
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true, signal: over })
-    over.addEventListener('abort', () => resolve(), { once: true })
-  })
-  if (!signal.aborted) return settled
-  own.abort(signal.reason)
-  await Promise.race([settled, grace().catch(() => undefined)])
-  return { type: 'aborted' }
+): { readonly aborted: Promise<AttemptResult<Value>>; readonly disarm: () => void } {
+  const over = { abort: () => undefined as void }
+  const aborted = Promise.withResolvers<AttemptResult<Value>>()
+  const interrupt = () => {
+    own.abort(signal.reason)
+    const timer = new AbortController()
+    over.abort = () => timer.abort(OVER)
+    const grace = clock.sleep(graceOf(signal, graceMs), timer.signal).catch(() => undefined)
+    void Promise.race([settled, grace]).then(() => aborted.resolve({ type: 'aborted' }))
+  }
+  signal.addEventListener('abort', interrupt, { once: true })
+  return {
+    aborted: aborted.promise,
+    disarm() {
+      signal.removeEventListener('abort', interrupt)
+      over.abort()
+    },
+  }
 }
 
 /**

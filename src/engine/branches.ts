@@ -1,11 +1,10 @@
 import { MAX_DURATION_MS } from '../clock.ts'
 import { KernError } from '../errors.ts'
+import { cutOff } from './cutOff.ts'
 import { checkpoint, earlier, type Flow, type NodeOutcome, type Scope, timeUntil, type Waiting } from './execution.ts'
 import { describeFailure, Interrupted, StepFailure } from './failure.ts'
-import type { NewEvent } from './recorder.ts'
-import type { StepRecord } from './records.ts'
 import type { StateFork } from './stateView.ts'
-import { closeAttempts, errorAsJson, isBelow, noteStep } from './stepRecord.ts'
+import { isBelow } from './stepRecord.ts'
 
 export interface BranchOptions {
   /** The path of the node that has the branches. */
@@ -180,8 +179,8 @@ function conclude(scope: Scope, { path, count, failFast }: BranchOptions, ends: 
   const failure = first(ends.failures)
   const stop = first(ends.stops)
   const { flows, waits, failures } = ends
-  const cutOff = flows.size + waits.size + failures.size < count && !stop
-  const failed = failure && (failFast || stop || (waits.size === 0 && !cutOff))
+  const unfinished = flows.size + waits.size + failures.size < count && !stop
+  const failed = failure && (failFast || stop || (waits.size === 0 && !unfinished))
   // Whoever stops the run comes first. That this process drains does not: what has ended, has ended.
   if (scope.signal.aborted || (!failed && !stop)) checkpoint(scope)
   if (failed) {
@@ -193,7 +192,7 @@ function conclude(scope: Scope, { path, count, failFast }: BranchOptions, ends: 
     return stop
   }
   if (waits.size > 0) return together([...waits.values()])
-  if (cutOff) throw new KernError('INTERNAL', `a branch of step "${path}" ended without a result`)
+  if (unfinished) throw new KernError('INTERNAL', `a branch of step "${path}" ended without a result`)
   const inOrder = Array.from({ length: count }, (_, index) => flows.get(index))
   return { type: 'done', flows: inOrder.filter((flow) => flow !== undefined) }
 }
@@ -213,16 +212,12 @@ function together(waits: readonly Waiting[]): Waiting {
 
 /** Closes what the aborted branches of a node had open, inner steps first. */
 export function closeOpen({ execution }: Scope, parent: string, reason: KernError): void {
-  const open = [...execution.steps.values()].filter(({ path, completedAt }) => !completedAt && isBelow(path, parent))
-  for (const record of open.sort((a, b) => b.position - a.position)) {
-    const completedAt = execution.clock.now()
-    const error = describeFailure(reason, record.path)
-    const attempts = closeAttempts(record.attempts, completedAt, error)
-    const partialOutput = execution.partials.newest(record.path) ?? record.partialOutput
-    const event: NewEvent = { type: 'STEP_CANCELLED', stepPath: record.path, data: errorAsJson(error) }
-    const closed: StepRecord = { ...record, status: 'CANCELLED', error, attempts, partialOutput, completedAt }
-    // What a retry has opened, and the run did not come to, has not started either.
-    noteStep(execution, closed, ...(attempts.length > 0 ? [event] : []))
-    execution.partials.end(record.path)
+  const { steps, clock, partials, recorder } = execution
+  const below = [...steps.values()].filter(({ path }) => isBelow(path, parent))
+  const cut = cutOff(below, { status: 'CANCELLED', error: describeFailure(reason, parent), clock, partials })
+  for (const step of cut.steps) {
+    steps.set(step.path, step)
+    partials.end(step.path)
   }
+  recorder.note(cut)
 }

@@ -22,8 +22,9 @@ export interface Deciding<Value> {
  * @throws StepFailure if the function throws, or what it says is not allowed
  */
 export async function consult<Value>(scope: Scope, { place, reader, input, ask }: Deciding<Value>): Promise<Value> {
+  const { clock, graceMs, recorder } = scope.execution
   checkpoint(scope)
-  const { clock, graceMs } = scope.execution
+  await recorder.durable()
   const value = input.value === undefined ? undefined : deepFreeze(copyJson(input.value))
   const history = historyFor(scope)
   const state = scope.state.state

@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.ts'
 import { isKernError, KernError } from '../errors.ts'
 import { type Json, type JsonObject, previewOf } from '../json.ts'
+import { cutOff } from './cutOff.ts'
 import type { NodeOutcome } from './execution.ts'
 import { describeFailure, Interrupted, StepFailure } from './failure.ts'
 import type { Partials } from './partials.ts'
 import type { RunEnd } from './ports.ts'
 import type { Change, NewEvent } from './recorder.ts'
 import type { RunError, StepRecord } from './records.ts'
-import { closeAttempts, errorAsJson } from './stepRecord.ts'
+import { errorAsJson } from './stepRecord.ts'
 
 /** How a run ends. */
 export type Ending =
@@ -47,27 +48,20 @@ export function changeOf(
   ending: Ending,
   { steps, state, clock, partials }: EndedRun,
 ): Change & { readonly end: Omit<RunEnd, 'at'> } {
-  const open = ending.status === 'COMPLETED' ? [] : [...steps.values()].filter((step) => step.completedAt === null)
-  const closed = open
-    .sort((a, b) => b.position - a.position)
-    .map((step) => ({
-      ...closedBy(ending, step, clock.now()),
-      partialOutput: partials?.newest(step.path) ?? step.partialOutput,
-    }))
-  const cutOff = closed.flatMap(({ status, path, attempts, error }): NewEvent[] => {
-    if (!error || attempts.length === 0) return []
-    const type = status === 'FAILED' ? 'STEP_FAILED' : 'STEP_CANCELLED'
-    return [{ type, stepPath: path, data: errorAsJson(error) }]
-  })
+  const { status } = ending
+  const cut =
+    status === 'COMPLETED'
+      ? { steps: [], events: [] }
+      : cutOff(steps.values(), { status, error: ending.error, clock, partials })
   const output = ending.status === 'COMPLETED' ? ending.output : undefined
   return {
-    steps: closed,
-    events: [...cutOff, finalEvent(ending)],
+    steps: cut.steps,
+    events: [...cut.events, finalEvent(ending)],
     end: {
-      status: ending.status,
+      status,
       output,
       outputPreview: ending.status === 'COMPLETED' ? previewOf(output) : null,
-      error: ending.status === 'COMPLETED' ? null : withStep(ending.error, closed),
+      error: ending.status === 'COMPLETED' ? null : withStep(ending.error, cut.steps),
       stoppedBy: ending.status === 'COMPLETED' ? ending.stoppedBy : null,
       stateAfter: state,
     },
@@ -83,12 +77,6 @@ function finalEvent(ending: Ending): NewEvent {
     case 'CANCELLED':
       return { type: 'RUN_CANCELLED', data: errorAsJson(ending.error) }
   }
-}
-
-function closedBy(ending: Ending, step: StepRecord, at: Date): StepRecord {
-  const status = ending.status === 'CANCELLED' ? 'CANCELLED' : 'FAILED'
-  const error = ending.status === 'COMPLETED' ? null : { ...ending.error, stepPath: step.path }
-  return { ...step, status, error, attempts: closeAttempts(step.attempts, at, error), completedAt: at }
 }
 
 /** Names the innermost step that the end of the run cut off. */

@@ -66,6 +66,8 @@ export interface Execution {
   readonly run: RunRecord
   readonly definition: WorkflowDefinition
   readonly recorder: Recorder
+  /** Whether a process has died with the run: then it is written down what begins before it does. */
+  readonly cautious: boolean
   readonly clock: Clock
   readonly random: () => number
   readonly limits: ValueLimits

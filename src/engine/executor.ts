@@ -9,9 +9,11 @@ import type { Bell } from './bell.ts'
 import { cancellation, changeOf, type Ending, endingOfError, endingOfOutcome } from './ending.ts'
 import type { Execution, Flow, Overrides, Scope } from './execution.ts'
 import { describeFailure, Interrupted } from './failure.ts'
+import { finishedRun } from './finished.ts'
 import { deadlineOf, park, waitHere } from './parking.ts'
 import { createPartials } from './partials.ts'
-import type { Hub, Journal, ReaderFor, TakenRun } from './ports.ts'
+import type { Hub, Journal, RunWrite, TakenRun } from './ports.ts'
+import type { ReaderFor } from './reader.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
 import { isReused, type StepRecord } from './records.ts'
 import { type Beginning, beginRun, startOf } from './start.ts'
@@ -70,9 +72,11 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       clock: deps.clock,
       run,
       steps,
-      committed: ({ nextRunId, settled }) => {
+      startOwed: startOwedBy(taken),
+      committed: ({ nextRunId, settled, end }) => {
         next ??= nextRunId
-        deps.hub.publish({ runId: run.runId, sessionId: run.sessionId, workflowId: run.workflowId, settled })
+        const { runId, sessionId, workflowId } = run
+        deps.hub.publish({ runId, sessionId, workflowId, settled }, end ? finishedRun(taken, end) : undefined)
       },
       lost,
     })
@@ -86,12 +90,12 @@ export function createExecutor(deps: ExecutorDeps): Executor {
 
   return {
     async execute(taken, definition, control) {
-      const timer = armTimeout(deps.clock, definition, taken, control.abort)
+      const disarm = armTimeout(deps.clock, definition, taken, control.abort)
       const lost = (error: KernError) => control.abort.abort(error)
       try {
         return await recording(taken, lost, (recorder) => runToItsEnd({ deps, taken, definition, control, recorder }))
       } finally {
-        timer.abort()
+        disarm()
       }
     },
     endBy: (taken, error) =>
@@ -103,10 +107,19 @@ export function createExecutor(deps: ExecutorDeps): Executor {
             status: error.code === 'CANCELLED' ? 'CANCELLED' : 'FAILED',
             error: describeFailure(error, null),
           }
+          // Only a cancel ends a run that has not started.
+          if (taken.fresh && ending.status === 'FAILED') {
+            recorder.note(startOf({ stateBefore: taken.state, historyRunIds: [] }))
+          }
           await recorder.settle(changeOf(ending, { steps: byPath(taken), state: taken.state, clock: deps.clock }))
         },
       ),
   }
+}
+
+/** A run that went from one process to another before it changed its session's state: that is still what it began with. */
+function startOwedBy({ fresh, payload, state, run }: TakenRun): RunWrite['start'] {
+  return fresh || payload.stateBefore ? undefined : { stateBefore: state, historyRunIds: run.historyRunIds }
 }
 
 interface Work {
@@ -210,6 +223,7 @@ async function begin(
     run,
     definition,
     recorder,
+    cautious: taken.deaths > 0,
     clock: deps.clock,
     random: deps.random,
     limits: deps.limits,
@@ -263,15 +277,15 @@ function armTimeout(
   definition: WorkflowDefinition,
   { run }: TakenRun,
   abort: AbortController,
-): AbortController {
-  const disarm = new AbortController()
+): () => void {
   const deadline = deadlineOf(definition, run.startedAt ?? clock.now())
-  if (!deadline) return disarm
+  if (!deadline) return () => undefined
+  const disarm = new AbortController()
   const text = `the run took longer than its timeout of ${definition.timeoutMs} ms`
   const expire = () => abort.abort(new KernError('RUN_TIMEOUT', text))
   const left = deadline.getTime() - clock.now().getTime()
   // At once: what waits for a person would else be put aside again before a timer of no length strikes.
   if (left <= 0) expire()
   else clock.sleep(left, disarm.signal).then(expire, () => undefined)
-  return disarm
+  return () => disarm.abort()
 }

@@ -7,6 +7,8 @@ import { createProgress, type Progress } from './progress.ts'
 export interface Partials {
   /** It is checked only if it is published or asked for, and left out if it cannot be stored: it must not change later. */
   push(path: string, value: unknown): void
+  /** Whether a step has told any since it began. */
+  isOpen(path: string): boolean
   /** The newest of a step; undefined if it has none. */
   newest(path: string): Json | undefined
   /** The step has ended, or begins again. */
@@ -38,6 +40,7 @@ export function createPartials({ clock, limits, publish }: PartialsOptions): Par
       open.set(path, progress)
       progress.push(value)
     },
+    isOpen: (path) => open.has(path),
     newest: (path) => open.get(path)?.newest(),
     end,
     endAll() {

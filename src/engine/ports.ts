@@ -1,141 +1,7 @@
+import type { StepKey } from './reader.ts'
 import type { Json, JsonObject } from '../json.ts'
-import type { HistoryRun } from '../workflow/context.ts'
-import type { Viewer } from '../viewer.ts'
-import type {
-  EventRecord,
-  RunError,
-  RunEventType,
-  RunPayload,
-  RunRecord,
-  RunStatus,
-  SessionRecord,
-  StepRecord,
-  StepSummary,
-  StepValues,
-  TokenUsage,
-} from './records.ts'
-
-/* ------------------------------------------------------------------ reading */
-
-/** A slice of an ordered list. Exactly one of `first` and `last` counts from its end of the list. */
-export interface PageRequest {
-  readonly limit: number
-  /** Whether the slice is taken from the end (`last`) instead of the start (`first`). */
-  readonly fromEnd: boolean
-  /** Opaque; only what lies after it. */
-  readonly after: string | null
-  /** Opaque; only what lies before it. */
-  readonly before: string | null
-}
-
-export interface Page<Item> {
-  readonly items: readonly { readonly cursor: string; readonly item: Item }[]
-  readonly hasNextPage: boolean
-  readonly hasPreviousPage: boolean
-}
-
-export interface DateRange {
-  /** Inclusive. */
-  readonly from?: Date | null
-  /** Exclusive. */
-  readonly to?: Date | null
-}
-
-export interface SessionFilter {
-  /** Part of the display name or the session id, in any case. */
-  readonly search?: string | null
-  readonly workflowId?: string | null
-  readonly userId?: string | null
-  /** All of them must be there. */
-  readonly tags?: readonly string[] | null
-  readonly createdAt?: DateRange | null
-  readonly updatedAt?: DateRange | null
-}
-
-export interface RunFilter {
-  readonly sessionId?: string | null
-  readonly workflowId?: string | null
-  readonly statuses?: readonly RunStatus[] | null
-  readonly tags?: readonly string[] | null
-  readonly createdAt?: DateRange | null
-  readonly retryOf?: string | null
-}
-
-export interface SessionOrder {
-  readonly field: 'CREATED_AT' | 'UPDATED_AT' | 'NAME'
-  readonly direction: 'ASC' | 'DESC'
-}
-
-export interface RunOrder {
-  readonly field: 'CREATED_AT' | 'DURATION'
-  readonly direction: 'ASC' | 'DESC'
-}
-
-/**
- * Everything that can be read, on behalf of one viewer: what the viewer may not see is not there. Lists of ids answer
- * in the order of the ids, `null` where there is nothing to see. Malformed cursors throw CURSOR_INVALID.
- */
-export interface Reader {
-  sessions(sessionIds: readonly string[]): Promise<(SessionRecord | null)[]>
-  sessionPage(filter: SessionFilter, order: SessionOrder, page: PageRequest): Promise<Page<SessionRecord>>
-  sessionCount(filter: SessionFilter): Promise<number>
-  runs(runIds: readonly string[]): Promise<(RunRecord | null)[]>
-  runPage(filter: RunFilter, order: RunOrder, page: PageRequest): Promise<Page<RunRecord>>
-  runCount(filter: RunFilter): Promise<number>
-  /** A page of the runs of each of these sessions, in one statement. */
-  runPagesOfSessions(
-    sessionIds: readonly string[],
-    filter: RunFilter,
-    order: RunOrder,
-    page: PageRequest,
-  ): Promise<Page<RunRecord>[]>
-  runCountsOfSessions(sessionIds: readonly string[], filter: RunFilter): Promise<number[]>
-  payloads(runIds: readonly string[]): Promise<(RunPayload | null)[]>
-  /** For QUEUED runs 1, 2, 3 … in the order in which they get their turn in the session; null for others. */
-  queuePositions(runIds: readonly string[]): Promise<(number | null)[]>
-  /** The runs that were forked from each of these, oldest first. */
-  retries(runIds: readonly string[]): Promise<RunRecord[][]>
-  /** The steps of each of these runs with their values, in the order in which they started. */
-  steps(runIds: readonly string[]): Promise<StepRecord[][]>
-  /** The same without their values. */
-  stepSummaries(runIds: readonly string[]): Promise<StepSummary[][]>
-  stepsByPath(keys: readonly StepKey[]): Promise<(StepSummary | null)[]>
-  stepValues(keys: readonly StepKey[]): Promise<(StepValues | null)[]>
-  /** Events of a run with `seq` above `afterSeq`, in order. */
-  events(runId: string, query: EventQuery): Promise<EventRecord[]>
-  /**
-   * Events of all runs of a session after a position, in order of run number and `seq`, but none of runs that wait for
-   * their turn: those of the runs before them are still to come.
-   */
-  sessionEvents(sessionId: string, after: EventPosition, query: Omit<EventQuery, 'afterSeq'>): Promise<EventRecord[]>
-  /** The last completed runs of a session before the run with this number (null: of all), oldest first. */
-  completedRuns(sessionId: string, beforeNumber: number | null, count: number): Promise<HistoryRun[]>
-  /** The cursor of a session in the default order of sessions: newest update first. */
-  sessionCursor(session: SessionRecord): string
-  /** The cursor of a run in the default order of runs: newest first. */
-  runCursor(run: RunRecord): string
-  /** Runs of a workflow that are not over, or ended after `since`, with the `seq` of their newest event. */
-  liveRuns(workflowId: string, since: Date): Promise<{ readonly runId: string; readonly lastSeq: number }[]>
-}
-
-/** One step of one run. */
-export interface StepKey {
-  readonly runId: string
-  readonly path: string
-}
-
-/** A place in the events of a session: after event `seq` of run `number`. */
-export interface EventPosition {
-  readonly number: number
-  readonly seq: number
-}
-
-export interface EventQuery {
-  readonly afterSeq: number
-  readonly limit: number
-  /** Only these types; null for all. */
-  readonly types: readonly RunEventType[] | null
-}
+import type { AcceptedRow, NewRun } from './commands/commandStore.ts'
+import type { EventRecord, RunError, RunPayload, RunRecord, StepRecord, TokenUsage } from './records.ts'
 
 /* ------------------------------------------------------------------ writing a run */
 
@@ -203,6 +69,14 @@ export type WriteOutcome =
 export interface Journal {
   /** Writes soon, and resolves once it is committed. */
   write(entry: RunWrite): Promise<WriteOutcome>
+  /**
+   * Accepts a run together with what others write. If it has its turn, it belongs to `owner` from the beginning, who is
+   * about to execute it.
+   *
+   * @returns null if it was not accepted: why, or whether it can be in another way, is for a transaction to find out
+   * @throws KernError UNAVAILABLE; whether the run was accepted is then unknown
+   */
+  accept(run: NewRun, owner: string): Promise<AcceptedRow | null>
 }
 
 /* ------------------------------------------------------------------ running */
@@ -219,10 +93,24 @@ export interface TakenRun {
   readonly authorEvents: number
   /** True if the run had not started before. */
   readonly fresh: boolean
+  /** How many processes died while they executed it. */
+  readonly deaths: number
+}
+
+/** A place in this process for a run that is about to be accepted. */
+export interface Reservation {
+  /** The worker that the run will belong to. */
+  readonly owner: string
+  /** Executes the run, which was accepted as the owner's. */
+  begin(taken: TakenRun): void
+  /** Gives the place back. */
+  release(): void
 }
 
 /** Hands runs to workers. */
 export interface Dispatcher {
+  /** Keeps a place for a run of this workflow; null if there is none here, or others have to be asked first. */
+  reserve(runId: string, workflowId: string): Reservation | null
   /** Says that a run has its turn; a worker takes it as soon as one has a free place. */
   offer(runId: string): void
   /** Says that the run was answered, if it is executed here; elsewhere its owner finds that in the row. */
@@ -231,15 +119,18 @@ export interface Dispatcher {
   abort(runId: string, reason: string | null): void
 }
 
-/** Tells subscribers in this process that something was committed. Rows are the truth; this only wakes readers. */
+/**
+ * Tells subscribers, in this process and in others, that something was committed. Rows are the truth; this only wakes
+ * readers.
+ */
 export interface Hub {
   /** After the commit: this run has new events. */
-  publish(change: RunChange): void
+  publish(change: RunChange, finished?: FinishedRun): void
   /** Calls `wake` after each change that matters to the topic, until the returned function is called. */
-  listen(topic: Topic, wake: (change: RunChange) => void): () => void
+  listen(topic: Topic, wake: (news: ChangeNews) => void): () => void
   /** A step of a run that is executed here has a newer partial output. Not stored: who does not listen misses it. */
   progress(progress: StepProgress): void
-  /** Calls `take` with each progress that matters to the topic, until the returned function is called. */
+  /** Calls `take` with each progress that matters to the topic, of a run the newest ones at once, until the returned function is called. */
   listenToProgress(topic: Topic, take: (progress: StepProgress) => void): () => void
   /** The newest partial output of a step that is executed here; undefined for any other. */
   partialOutput(key: StepKey): Json | undefined
@@ -266,7 +157,19 @@ export interface RunChange {
   readonly settled: boolean
 }
 
+/** What a listener is told of a change, which may also be one that nobody here knows. */
+export interface ChangeNews {
+  /** Whether the run may be over by it, or wait for a person now. */
+  readonly settled: boolean
+  /** The run as it is now, where it is known without reading it. */
+  readonly finished?: FinishedRun | undefined
+}
+
 export type Topic = { readonly runId: string } | { readonly sessionId: string } | { readonly workflowId: string }
 
-/** Makes a reader for a viewer. */
-export type ReaderFor = (viewer: Viewer) => Reader
+/** A run that is over, as a reader gives it. */
+export interface FinishedRun {
+  readonly run: RunRecord
+  readonly payload: RunPayload
+  readonly steps: readonly StepRecord[]
+}

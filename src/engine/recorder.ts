@@ -31,13 +31,20 @@ export interface Recorder {
   note(change: Change): void
   commit(change: Change): Promise<void>
   /**
+   * Like note, for a result: the author's code that comes after it must wait until it is durable. So what ends a run is
+   * written together with the result that it follows from.
+   */
+  defer(change: Change): void
+  /** Resolves when everything that was deferred is durable. */
+  durable(): Promise<void>
+  /**
    * Like commit, for the end of the run, or for putting it aside: both give way to a cancel that was accepted before, and
    * the second also to answers. Then nothing of the change is kept.
    */
   settle(change: Change): Promise<Exclude<WriteOutcome['type'], 'fenced'>>
   /** The `seq` of the newest event that is durable. */
   seq(): number
-  /** Resolves when nothing is under way, whatever became of it. */
+  /** Resolves when everything is written, or cannot be. */
   idle(): Promise<void>
 }
 
@@ -46,17 +53,34 @@ export interface RecorderOptions {
   readonly clock: Clock
   readonly run: RunRecord
   readonly steps: readonly StepRecord[]
+  /** What the run began with, where it began before and that is not recorded yet. */
+  readonly startOwed?: RunWrite['start']
   /** Called after each commit, before the one who waits for it goes on. */
-  readonly committed: (committed: { readonly nextRunId: string | null; readonly settled: boolean }) => void
+  readonly committed: (committed: Committed) => void
   /** Called once if nothing more can be written: the run is another's now, or the database refused. */
   readonly lost: (error: KernError) => void
+}
+
+/** What a commit has brought about. */
+export interface Committed {
+  readonly nextRunId: string | null
+  /** Whether the run is over by it, or waits for a person now. */
+  readonly settled: boolean
+  /** How the run has ended, and all of its steps; null if it has not. */
+  readonly end: {
+    readonly end: RunEnd
+    readonly lastSeq: number
+    readonly steps: readonly StepRecord[]
+    readonly totals: Totals
+    /** With what it began, if it began here. */
+    readonly start: RunWrite['start']
+  } | null
 }
 
 interface Batch {
   steps: Map<string, StepRecord>
   events: EventRecord[]
   state?: JsonObject | undefined
-  start?: RunWrite['start']
   end?: RunEnd
   park?: RunPark
 }
@@ -68,6 +92,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let batch: Batch = { steps: new Map(), events: [] }
   let flushing: Promise<WriteOutcome> | null = null
   let scheduled = false
+  /** The event up to which everything must be durable before an author's code goes on. */
+  let owed = 0
+  let start: RunWrite['start']
+  let { startOwed } = options
   let broken: KernError | null = null
   const newest = new Map(options.steps.map((step) => [step.path, step]))
 
@@ -82,7 +110,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       batch.events.push({ runId: run.runId, seq, type, at, stepPath, name, data })
     }
     if (change.state) batch.state = change.state
-    if (change.start) batch.start = change.start
+    if (change.start) start = startOwed = change.start
     if (change.end) batch.end = { ...change.end, at }
     if (change.park) batch.park = change.park
   }
@@ -102,8 +130,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
       if (outcome.type === 'fenced') throw new KernError('FENCED', `run ${run.runId} was taken over by another process`)
       if (outcome.type === 'committed') {
         durable = taken.events.at(-1)?.seq ?? durable
+        if (startFor(taken)) startOwed = undefined
         const settled = taken.end !== undefined || taken.park?.status === 'PAUSED'
-        options.committed({ nextRunId: outcome.nextRunId, settled })
+        const end = taken.end ? ended(taken.end) : null
+        options.committed({ nextRunId: outcome.nextRunId, settled, end })
       }
       return outcome
     } catch (error) {
@@ -118,8 +148,16 @@ export function createRecorder(options: RecorderOptions): Recorder {
     }
   }
 
+  /**
+   * What the run began with is recorded with the first change of the state, or of the run's row: until then the session
+   * has the same state, and one write less is needed for runs that change nothing.
+   */
+  function startFor({ state, end, park }: Batch): RunWrite['start'] {
+    return state || end || park || startOwed?.historyRunIds.length ? startOwed : undefined
+  }
+
   function write(taken: Batch): Promise<WriteOutcome> {
-    const { steps, events, state, start, end, park } = taken
+    const { steps, events, state, end, park } = taken
     return journal.write({
       runId: run.runId,
       sessionId: run.sessionId,
@@ -131,21 +169,35 @@ export function createRecorder(options: RecorderOptions): Recorder {
       // Only the end is written with them: counting at each write would cost more the longer the run is.
       ...totalsOf(end ? [...newest.values()] : []),
       state,
-      start,
+      start: startFor(taken),
       end,
       park,
     })
   }
 
+  function ended(end: RunEnd): Committed['end'] {
+    const steps = [...newest.values()]
+    return { end, lastSeq: durable, steps, totals: totalsOf(steps), start }
+  }
+
+  function note(change: Change): void {
+    add(change)
+    if (scheduled) return
+    scheduled = true
+    setImmediate(() => {
+      scheduled = false
+      flush().catch(() => undefined)
+    })
+  }
+
   return {
-    note(change) {
-      add(change)
-      if (scheduled) return
-      scheduled = true
-      setImmediate(() => {
-        scheduled = false
-        flush().catch(() => undefined)
-      })
+    note,
+    defer(change) {
+      note(change)
+      owed = seq
+    },
+    async durable() {
+      while (owed > durable) await flush()
     },
     async commit(change) {
       add(change)
@@ -165,12 +217,16 @@ export function createRecorder(options: RecorderOptions): Recorder {
     },
     seq: () => durable,
     async idle() {
-      while (flushing) await flushing.catch(() => undefined)
+      // What is left goes on elsewhere: what was deferred here must not be executed again there.
+      await flush().catch(() => undefined)
     },
   }
 }
 
-function totalsOf(steps: readonly StepRecord[]): Pick<RunWrite, 'stepCount' | 'attemptCount' | 'usage'> {
+/** Totals of a run's steps, as its end has them. */
+export type Totals = Pick<RunWrite, 'stepCount' | 'attemptCount' | 'usage'>
+
+function totalsOf(steps: readonly StepRecord[]): Totals {
   return {
     stepCount: steps.length,
     attemptCount: steps.reduce((sum, { attempts }) => sum + attempts.length, 0),

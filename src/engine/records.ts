@@ -89,6 +89,8 @@ export interface RunRecord {
   readonly metadata: Json | undefined
   readonly tags: readonly string[]
   readonly idempotencyKey: string | null
+  /** Among runs that wait for a worker, higher ones are taken first. */
+  readonly priority: number
   readonly stepCount: number
   readonly attemptCount: number
   /** What language models used; null if none was called. */

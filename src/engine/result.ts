@@ -5,7 +5,7 @@ import { addUsage } from './agent/usage.ts'
 import { checkState, type Completed, type Failed } from './attemptOnce.ts'
 import type { Scope } from './execution.ts'
 import { describeFailure } from './failure.ts'
-import type { NewEvent } from './recorder.ts'
+import type { Change, NewEvent } from './recorder.ts'
 import type { StepRecord } from './records.ts'
 import { changeState } from './stateChange.ts'
 import { closeAttempts } from './stepRecord.ts'
@@ -41,7 +41,10 @@ export async function recordResult(scope: Scope, { node, running, result }: Resu
   return { type: 'failed', thrown, error: describeFailure(thrown, path), usage: result.usage }
 }
 
-/** Waits until the result is durable, with the change of the state, if there is one. */
+/**
+ * Records the result. With a change of the state, or after partial outputs, which end with it, it waits until that is
+ * durable; else those wait who come after it.
+ */
 async function commitResult(
   { execution }: Scope,
   { running, result }: Pick<Resulting, 'running' | 'result'>,
@@ -64,9 +67,11 @@ async function commitResult(
   }
   execution.steps.set(path, record)
   const changed: NewEvent[] = change ? [{ type: 'STATE_CHANGED', stepPath: path, data: change.patch }] : []
-  await execution.recorder.commit({
+  const recorded: Change = {
     steps: [record],
     events: [...changed, { type: 'STEP_COMPLETED', stepPath: path }],
     ...(change ? { state: change.state } : {}),
-  })
+  }
+  if (change || execution.partials.isOpen(path)) await execution.recorder.commit(recorded)
+  else execution.recorder.defer(recorded)
 }

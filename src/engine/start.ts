@@ -16,7 +16,8 @@ import type { WorkflowDefinition } from '../workflow/definition.ts'
 import { definitionPathOf } from '../workflow/nodes.ts'
 import { faultsText, validate } from '../workflow/schemaCheck.ts'
 import { historyNeeded } from './nodeHistory.ts'
-import type { Reader, TakenRun } from './ports.ts'
+import type { TakenRun } from './ports.ts'
+import type { Reader } from './reader.ts'
 import type { Change, NewEvent } from './recorder.ts'
 import { isReused } from './records.ts'
 
@@ -43,13 +44,13 @@ export interface BeginOptions {
 /** Gathers what the steps of a run share. @throws KernError DEFINITION_CHANGED, INPUT_INVALID, STATE_INVALID */
 export async function beginRun({ taken, definition, reader, limits }: BeginOptions): Promise<Beginning> {
   const { run, payload, fresh } = taken
-  assertRecordedStepsExist(taken, definition)
+  assertGoesOn(taken, definition)
   const runInput = await parsedInput(taken, definition, limits)
   const needed = historyNeeded(definition)
   const historyRuns = needed === 0 ? [] : await reader.completedRuns(run.sessionId, run.number, needed)
   for (const past of historyRuns) freezeRun(past)
   if (!fresh) {
-    const stateBefore = deepFreeze(copyJson(payload.stateBefore ?? {}))
+    const stateBefore = deepFreeze(copyJson(payload.stateBefore ?? taken.state))
     return { runInput, stateBefore, state: deepFreeze(copyJson(taken.state)), historyRuns, change: null }
   }
 
@@ -142,8 +143,20 @@ async function parsedInput(
   return result.value === undefined ? undefined : deepFreeze(storable(result.value, limits).value)
 }
 
-/** Results are matched by path. A run whose recorded steps are not in the definition any more cannot go on. */
-function assertRecordedStepsExist({ run, steps }: TakenRun, definition: WorkflowDefinition): void {
+/**
+ * Checks that a run may go on under a definition. Results are matched by path, so each step that was recorded has to be in
+ * it, as the same kind of step; and one that wants its runs to end with their version has to be that version.
+ *
+ * @throws KernError DEFINITION_CHANGED
+ */
+export function assertGoesOn({ run, steps, fresh }: TakenRun, definition: WorkflowDefinition): void {
+  const begun = !fresh || steps.length > 0
+  if (begun && definition.onVersionChange === 'fail' && run.workflowVersion !== definition.version) {
+    throw new KernError(
+      'DEFINITION_CHANGED',
+      `run ${run.runId} was begun with version ${run.workflowVersion} of workflow "${definition.id}", which no process serves any more: this is version ${definition.version}, and onVersionChange is "fail"`,
+    )
+  }
   const kinds = new Map(definition.nodes.map(({ path, node }) => [path, node.kind]))
   const lost = steps.find(({ path, kind }) => kinds.get(definitionPathOf(path)) !== kind)
   if (!lost) return

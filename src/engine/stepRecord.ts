@@ -50,8 +50,7 @@ export function beginStep(execution: Execution, { node, place, input }: Placed, 
 
 /** Opens one more attempt; one that was left open, by a process that ended or lost its database, is closed as INTERRUPTED. */
 export function nextAttempt(execution: Execution, recorded: StepRecord, at = execution.clock.now()): StepRecord {
-  const interrupted = new KernError('INTERRUPTED', 'this attempt was cut off before its result was recorded')
-  const attempts = closeAttempts(recorded.attempts, at, describeFailure(interrupted, recorded.path))
+  const attempts = interruptAttempts(recorded, at)
   const number = attempts.length + 1
   const record: StepRecord = {
     ...recorded,
@@ -66,6 +65,12 @@ export function nextAttempt(execution: Execution, recorded: StepRecord, at = exe
     events: [{ type: 'STEP_STARTED', stepPath: record.path, data: { attempt: number } }],
   })
   return record
+}
+
+function interruptAttempts({ attempts, path }: StepRecord, at: Date): readonly StepAttempt[] {
+  if (attempts.every(({ completedAt }) => completedAt !== null)) return attempts
+  const interrupted = new KernError('INTERRUPTED', 'this attempt was cut off before its result was recorded')
+  return closeAttempts(attempts, at, describeFailure(interrupted, path))
 }
 
 /** Ends the attempt that is open, if one is. */
@@ -97,9 +102,9 @@ export function recordedOutcome(record: StepRecord | undefined): NodeOutcome | n
 }
 
 /** Notes a change of a step's row that nobody waits for. */
-export function noteStep(execution: Execution, record: StepRecord, ...events: readonly NewEvent[]): void {
+export function noteStep(execution: Execution, record: StepRecord, event: NewEvent): void {
   execution.steps.set(record.path, record)
-  execution.recorder.note({ steps: [record], events })
+  execution.recorder.note({ steps: [record], events: [event] })
 }
 
 /** Records a change of a step's row, and waits until it is durable. */

@@ -14,6 +14,3 @@ const SOURCES = {
 export function sourcesOf(to: RunStatus): readonly RunStatus[] {
   return SOURCES[to]
 }
-
-/** The statuses in which a worker takes a run. A PAUSED one is RUNNING again before, by an answer, a timeout or a cancel. */
-export const CLAIMABLE: readonly RunStatus[] = ['QUEUED', 'RUNNING']

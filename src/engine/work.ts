@@ -39,6 +39,8 @@ export async function runWork(scope: Scope, work: Work): Promise<NodeOutcome> {
     checkpoint(scope)
     const waiting = recorded && (await beforeNextAttempt(scope, work, recorded))
     if (waiting) return waiting
+    await execution.recorder.durable()
+    checkpoint(scope)
     const running = recorded
       ? nextAttempt(execution, recorded)
       : beginStep(execution, { node, place, input }, history.runs.length > 0)
@@ -72,8 +74,10 @@ interface Trying {
 
 /** Makes one attempt and records what came of it; what that means is for the caller to read from the record. */
 async function tryOnce(scope: Scope, work: Work, { running, history }: Trying): Promise<void> {
-  const { partials } = scope.execution
+  const { partials, cautious, recorder } = scope.execution
   const { node, input, body } = work
+  // A body may end its process at once: whoever counts the deaths is to see in which step.
+  if (cautious) await recorder.commit({})
   const tried = await attemptOnce(scope, { node, record: running, input: input.value, history, body })
   const outcome = tried.type === 'completed' ? await recordResult(scope, { node, running, result: tried }) : tried
   try {

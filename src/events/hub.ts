@@ -1,27 +1,47 @@
-import type { Hub, RunChange, StepKey, StepProgress, Topic } from '../engine/ports.ts'
-import type { Json } from '../json.ts'
+import { type Hints, NO_HINTS } from '../engine/hints.ts'
+import type { ChangeNews, Hub, RunChange, StepProgress, Topic } from '../engine/ports.ts'
+import type { StepKey } from '../engine/reader.ts'
+
+/** What wakes everybody, where nobody knows what has changed. */
+const ANYTHING: ChangeNews = { settled: true }
 
 /**
- * Wakes those in this process who wait for a change, which carries no data: they read the rows. And hands on the partial
- * outputs of steps, which are in no row.
+ * Wakes those in this process who wait for a change, which carries no data: they read the rows. Changes that come to
+ * pass here are told to other processes, and theirs wake those who wait here. And hands on the partial outputs of steps,
+ * which are in no row and stay in their process.
  */
-export function createHub(): Hub {
-  const changes = createTopics<RunChange>()
-  const progresses = createTopics<StepProgress>()
-  const partialOutputs = new Map<string, Json>()
+export function createHub(hints: Hints = NO_HINTS): Hub {
+  const changes = createTopics<ChangeNews, RunChange & ChangeNews>()
+  const progresses = createTopics<StepProgress, StepProgress>()
+  /** The newest of each step that is under way. */
+  const newest = new Map<string, StepProgress>()
   const stepOf = ({ runId, path }: StepKey) => `${runId}:${path}`
 
+  hints.listen((hint) => {
+    if (hint.type === 'changed') changes.tell(hint)
+    else if (hint.type === 'missed') changes.tellEveryone(ANYTHING)
+  })
+
   return {
-    publish: changes.tell,
+    publish(change, finished) {
+      changes.tell({ ...change, finished })
+      hints.tell({ ...change, type: 'changed' })
+    },
     listen: changes.listen,
     progress(progress) {
-      const { partialOutput } = progress
-      if (partialOutput === undefined) partialOutputs.delete(stepOf(progress))
-      else partialOutputs.set(stepOf(progress), partialOutput)
+      if (progress.partialOutput === undefined) newest.delete(stepOf(progress))
+      else newest.set(stepOf(progress), progress)
       progresses.tell(progress)
     },
-    listenToProgress: progresses.listen,
-    partialOutput: (key) => partialOutputs.get(stepOf(key)),
+    listenToProgress(topic, take) {
+      const stop = progresses.listen(topic, take)
+      // It is not stored: who follows a run that has begun would see nothing of it before the next one.
+      if ('runId' in topic) {
+        for (const progress of newest.values()) if (progress.runId === topic.runId) take(progress)
+      }
+      return stop
+    },
+    partialOutput: (key) => newest.get(stepOf(key))?.partialOutput,
   }
 }
 
@@ -32,17 +52,23 @@ interface OfRun {
   readonly workflowId: string
 }
 
-interface Topics<Message> {
+interface Topics<News, Message> {
   tell(message: Message): void
-  listen(topic: Topic, take: (message: Message) => void): () => void
+  tellEveryone(news: News): void
+  listen(topic: Topic, take: (news: News) => void): () => void
 }
 
-function createTopics<Message extends OfRun>(): Topics<Message> {
-  const listeners = new Map<string, Set<(message: Message) => void>>()
+function createTopics<News, Message extends News & OfRun>(): Topics<News, Message> {
+  const listeners = new Map<string, Set<(news: News) => void>>()
   return {
     tell(message) {
       for (const key of keysOf(message)) {
         for (const take of listeners.get(key) ?? []) take(message)
+      }
+    },
+    tellEveryone(news) {
+      for (const set of listeners.values()) {
+        for (const take of set) take(news)
       }
     },
     listen(topic, take) {
@@ -50,7 +76,7 @@ function createTopics<Message extends OfRun>(): Topics<Message> {
       const set = listeners.get(key) ?? new Set()
       listeners.set(key, set)
       // A wrapper, so that the same function can listen twice.
-      const listener = (message: Message) => take(message)
+      const listener = (news: News) => take(news)
       set.add(listener)
       return () => {
         set.delete(listener)

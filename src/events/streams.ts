@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts'
 import type { EventStreams, Workflows } from '../engine/api.ts'
 import { decodeEventCursor, type EventCursor } from '../engine/cursor.ts'
-import type { EventPosition, Hub, Reader, ReaderFor } from '../engine/ports.ts'
+import type { Hub } from '../engine/ports.ts'
+import type { EventPosition, Reader, ReaderFor } from '../engine/reader.ts'
 import { type EventRecord, isFinalEvent, isFinal, RUN_EVENT_TYPES, type RunRecord } from '../engine/records.ts'
 import { KernError, shown } from '../errors.ts'
 import { type Batch, follow, readTypes, type Source, type Types } from './follow.ts'
@@ -60,7 +61,11 @@ function positionIn(run: RunRecord, cursor: EventCursor): number {
 
 async function positionInSession(reader: Reader, sessionId: string, cursor: EventCursor): Promise<EventPosition> {
   const [run] = await reader.runs([cursor.runId])
-  if (run?.sessionId === sessionId) return { number: run.number, seq: positionIn(run, cursor) }
+  if (!run) {
+    const message = `run ${cursor.runId}, of which after is, is not kept any more: begin without it, at the oldest event that is`
+    throw new KernError('CURSOR_EXPIRED', message)
+  }
+  if (run.sessionId === sessionId) return { number: run.number, seq: positionIn(run, cursor) }
   throw new KernError(
     'CURSOR_INVALID',
     `after is of run ${cursor.runId}: allowed is the cursor of an event of session ${shown(sessionId)}`,

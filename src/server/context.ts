@@ -1,7 +1,7 @@
 import { createLoaders } from '../../schema/context.ts'
 import type { KernContext } from '../../schema/context.ts'
 import type { Commands, EventStreams, Workflows } from '../engine/api.ts'
-import type { ReaderFor } from '../engine/ports.ts'
+import type { ReaderFor } from '../engine/reader.ts'
 import type { Viewer } from '../viewer.ts'
 
 /** What the server needs of a Kern. */

@@ -23,6 +23,23 @@ export interface HttpParts {
 export type HttpHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 export function createHttpHandler(parts: HttpParts): HttpHandler {
+  return answering(parts, (req, res) => route(parts, req, res))
+}
+
+/** What a process answers that executes runs and serves nothing else. */
+export type HealthParts = Omit<HttpParts, 'graphql' | 'graphiql'>
+
+export function createHealthHandler(parts: HealthParts): HttpHandler {
+  return answering(parts, async (req, res) => {
+    const refusal = parts.checkHost(req)
+    if (refusal) return refuse(res, refusal)
+    if (await sentHealth(parts, req, res)) return
+    const message = `There is nothing at ${shown(pathOf(req))}: this process executes runs, and serves /health/live and /health/ready only`
+    sendJson(res, 404, { code: 'NOT_FOUND', message })
+  })
+}
+
+function answering(parts: HealthParts, answer: HttpHandler): HttpHandler {
   return async (req, res) => {
     // Without a listener, a client that resets its connection would end the process.
     res.on('error', (err) => parts.log.debug({ err }, 'A client went away'))
@@ -30,7 +47,7 @@ export function createHttpHandler(parts: HttpParts): HttpHandler {
     res.setHeader('Referrer-Policy', 'no-referrer')
     if (parts.stopping.aborted) res.setHeader('Connection', 'close')
     try {
-      await route(parts, req, res)
+      await answer(req, res)
     } catch (err) {
       parts.log.error({ err, method: req.method, path: pathOf(req) }, 'A request could not be answered')
       if (res.headersSent) res.destroy()
@@ -47,17 +64,24 @@ async function route(parts: HttpParts, req: IncomingMessage, res: ServerResponse
     case GRAPHQL_PATH:
       if (reading && wants(req, 'text/html')) return parts.graphiql.send(req, res)
       return answerGraphQL(parts, req, res)
-    case '/health/live':
-      return reading ? sendJson(res, 200, { status: 'ok' }) : refuseMethod(res)
-    case '/health/ready':
-      return reading ? sendReadiness(parts, res) : refuseMethod(res)
     case '/':
       return reading ? redirect(res) : refuseMethod(res)
     default: {
+      if (await sentHealth(parts, req, res)) return
       const message = `There is nothing at ${shown(pathOf(req))}: GraphQL is at ${GRAPHQL_PATH}`
       return sendJson(res, 404, { code: 'NOT_FOUND', message })
     }
   }
+}
+
+/** @returns false if something else was asked for */
+async function sentHealth(parts: HealthParts, req: IncomingMessage, res: ServerResponse): Promise<boolean> {
+  const path = pathOf(req)
+  if (path !== '/health/live' && path !== '/health/ready') return false
+  if (req.method !== 'GET' && req.method !== 'HEAD') refuseMethod(res)
+  else if (path === '/health/live') sendJson(res, 200, { status: 'ok' })
+  else await sendReadiness(parts, res)
+  return true
 }
 
 function pathOf(req: IncomingMessage): string {
@@ -70,10 +94,12 @@ function wants(req: IncomingMessage, mediaType: string): boolean {
     .includes(mediaType)
 }
 
-async function sendReadiness({ healthy, stopping }: HttpParts, res: ServerResponse): Promise<void> {
+async function sendReadiness({ healthy, stopping }: HealthParts, res: ServerResponse): Promise<void> {
   if (stopping.aborted) return sendJson(res, 503, { status: 'stopping' })
   const ready = await healthy()
-  sendJson(res, ready ? 200 : 503, { status: ready ? 'ok' : 'database does not answer' })
+  sendJson(res, ready ? 200 : 503, {
+    status: ready ? 'ok' : 'the database does not answer, or this process is stopping',
+  })
 }
 
 function redirect(res: ServerResponse): void {

@@ -1,13 +1,14 @@
 import { createServer as createHttpServer } from 'node:http'
-import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { GraphQLSchema } from 'graphql'
-import { KernError, shown } from '../errors.ts'
+import { shown } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { listen, urlOf } from './address.ts'
 import { createContext } from './context.ts'
 import type { ServerParts } from './context.ts'
 import { createGraphiQL } from './graphiql.ts'
 import { createGraphQL, GRAPHQL_PATH } from './graphql.ts'
-import { createHostCheck, hostOf } from './host.ts'
+import { createHostCheck } from './host.ts'
 import type { HostCheck } from './host.ts'
 import { createHttpHandler } from './http.ts'
 import { createMask } from './mask.ts'
@@ -126,7 +127,8 @@ export function createServer({ parts, schema, log, options }: ServerDeps): Serve
   }
 }
 
-async function answers(health: () => Promise<boolean>): Promise<boolean> {
+/** Asks for the health of the process, and takes no answer in time for a bad one. */
+export async function answers(health: () => Promise<boolean>): Promise<boolean> {
   try {
     let answer = false
     const asked = health().then((healthy) => {
@@ -161,38 +163,4 @@ function refusalOf(req: IncomingMessage, { checkHost, allowedOrigins, stopping }
   if (URL.canParse(origin) && new URL(origin).host === host) return null
   const message = `The origin is ${shown(origin)}: allowed are ${['that of this server', ...allowedOrigins].join(', ')}`
   return { status: 403, code: 'FORBIDDEN', message }
-}
-
-interface Address {
-  readonly host: string
-  readonly port: number
-}
-
-function urlOf(server: HttpServer, { host, port }: Address): string {
-  const address = server.address()
-  const actual = typeof address === 'object' && address ? address.port : port
-  const everywhere = host === '0.0.0.0' || host === '::'
-  const name = everywhere ? 'localhost' : hostOf(host)
-  return `http://${name}:${actual}`
-}
-
-function listen(server: HttpServer, { host, port }: Address): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (cause: NodeJS.ErrnoException): void => reject(listenError(cause, { host, port }))
-    server.once('error', failed)
-    server.listen({ port, host }, () => {
-      server.off('error', failed)
-      resolve()
-    })
-  })
-}
-
-function listenError(cause: NodeJS.ErrnoException, { host, port }: Address): KernError {
-  const message =
-    cause.code === 'EADDRINUSE'
-      ? `port ${port} on ${host} is in use by another process: end that one, or choose another port with --port or PORT`
-      : cause.code === 'EACCES'
-        ? `port ${port} on ${host} may not be used by this user: choose one above 1023 with --port or PORT`
-        : `cannot listen on port ${port} of host ${host} (${cause.code ?? cause.message}): allowed is an address of this machine`
-  return new KernError('CONFIG_INVALID', message, { cause })
 }

@@ -5,21 +5,30 @@ import { runEvents, runPayloads, runs, sessions } from '../db/tables.ts'
 import { transaction } from '../db/transaction.ts'
 import type { AcceptOutcome, NewRun } from '../engine/commands/commandStore.ts'
 import type { RunRecord } from '../engine/records.ts'
+import { queuedEvent } from './acceptStatement.ts'
 import { requestCancel } from './cancel.ts'
-import { encode, runOf, type SessionRow, sessionOf, sessionValues } from './rows.ts'
+import { type HandOver, NO_HAND_OVER } from './handOver.ts'
+import { encode, runOf, sessionColumns, type SessionRow, sessionOf, sessionValues } from './rows.ts'
 import { runColumns } from './runQueries.ts'
-import { STEP_COLUMNS, stepRows } from './stepRows.ts'
+import { insertSteps } from './stepRows.ts'
 
 type Accepted = Extract<AcceptOutcome, { type: 'accepted' }>
 
 /** Accepts a run: from the commit on it is kept, whatever becomes of this process. */
-export async function accept(db: Db, run: NewRun): Promise<AcceptOutcome> {
+export async function accept(db: Db, run: NewRun, handOver: HandOver = NO_HAND_OVER): Promise<AcceptOutcome> {
+  const accepting = async (tx: Tx): Promise<AcceptOutcome> => {
+    const outcome = await acceptIn(tx, run)
+    if (outcome.type !== 'accepted') return outcome
+    if (outcome.active) await handOver(tx, run.runId)
+    if (outcome.interrupted?.owned === false) await handOver(tx, outcome.interrupted.runId)
+    return outcome
+  }
   try {
-    return await transaction(db, (tx) => acceptIn(tx, run))
+    return await transaction(db, accepting)
   } catch (error) {
     // Another call with the same key committed first: its run is the answer.
     if (violatedConstraint(error) !== 'runs_by_idempotency_key') throw error
-    return await transaction(db, (tx) => acceptIn(tx, run))
+    return await transaction(db, accepting)
   }
 }
 
@@ -53,7 +62,7 @@ async function earlierRun(tx: Tx, { idempotencyKey, userId, requestHash }: NewRu
 /** Asks for the cancel of the run that has its turn. Before the session is locked: rows are locked run first. */
 async function interrupt(tx: Tx, run: NewRun): Promise<Accepted['interrupted']> {
   const { session, at } = run
-  const [present] = await tx.select().from(sessions).where(eq(sessions.sessionId, session.sessionId))
+  const [present] = await tx.select(sessionColumns).from(sessions).where(eq(sessions.sessionId, session.sessionId))
   if (!present?.activeRunId || isAnothers(present, run)) return null
   const runId = present.activeRunId
   const asked = await requestCancel(tx, { runId, reason: 'a newer run of the session interrupted it', at })
@@ -66,7 +75,7 @@ async function lockedSession(tx: Tx, run: NewRun): Promise<SessionRow> {
     .insert(sessions)
     .values(sessionValues(run.session))
     .onConflictDoUpdate({ target: sessions.sessionId, set: { sessionId: sql`excluded.session_id` } })
-    .returning()
+    .returning(sessionColumns)
   if (!row) throw new Error('an upsert returned no row')
   return row
 }
@@ -93,13 +102,14 @@ async function insertRun(tx: Tx, run: NewRun, session: SessionRow): Promise<RunR
     tags: [...run.tags],
     idempotencyKey: run.idempotencyKey,
     retryOf: run.retryOf,
+    priority: run.priority,
     createdAt: at,
   }
   await tx.insert(runs).values({ ...row, requestHash: run.requestHash, status: 'QUEUED', historyRunIds: [] })
   await tx.insert(runPayloads).values({ runId, input: encode(run.input), stateGiven: encode(run.stateGiven) })
-  await tx.insert(runEvents).values({ runId, seq: 1, type: 'RUN_QUEUED', at })
+  await tx.insert(runEvents).values({ runId, seq: 1, events: queuedEvent(at) })
   if (run.reused.length > 0) {
-    await tx.execute(sql`insert into kern.step_results (${STEP_COLUMNS}) ${stepRows(run.reused)}`)
+    await tx.execute(insertSteps(run.reused))
   }
   await tx
     .update(sessions)
@@ -108,7 +118,7 @@ async function insertRun(tx: Tx, run: NewRun, session: SessionRow): Promise<RunR
       lastRunId: runId,
       activeRunId: session.activeRunId ?? runId,
       workflowName: given.workflowName,
-      workflowData: encode(given.workflowData) ?? '{}',
+      workflowVersion: given.workflowVersion,
       updatedAt: at,
       ...naming(run, session),
     })

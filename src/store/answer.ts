@@ -4,6 +4,7 @@ import { runs, stepResults } from '../db/tables.ts'
 import { transaction } from '../db/transaction.ts'
 import type { AnswerOutcome, AnswerRequest } from '../engine/commands/commandStore.ts'
 import type { RunStatus } from '../engine/records.ts'
+import { type HandOver, NO_HAND_OVER } from './handOver.ts'
 import { addEvent, lockRun, readLocked } from './lockedRun.ts'
 import { encode } from './rows.ts'
 
@@ -14,7 +15,7 @@ const ANSWERABLE: readonly RunStatus[] = ['PAUSED', 'RUNNING']
  * Records an answer, and lets the run go on. Under the lock of the run's row: of two answers to one wait the second finds
  * the first, and a journal that would park the run at this moment either comes first, or finds the answer counted.
  */
-export function answer(db: Db, request: AnswerRequest): Promise<AnswerOutcome> {
+export function answer(db: Db, request: AnswerRequest, handOver: HandOver = NO_HAND_OVER): Promise<AnswerOutcome> {
   return transaction(db, async (tx): Promise<AnswerOutcome> => {
     const { runId, path, at } = request
     const locked = await lockRun(tx, runId)
@@ -27,9 +28,10 @@ export function answer(db: Db, request: AnswerRequest): Promise<AnswerOutcome> {
       .update(runs)
       .set({ answers: sql`${runs.answers} + 1`, ...(parked ? { status: 'RUNNING', wakeAt: null } : {}) })
       .where(eq(runs.runId, runId))
+    if (parked) await handOver(tx, runId)
     const run = await readLocked(tx, runId)
     if (locked.status !== 'PAUSED') return { type: 'answered', run, parked }
-    const data = encode({ action: request.answer.action })
+    const data = { action: request.answer.action }
     return {
       type: 'answered',
       run: await addEvent(tx, run, { type: 'RUN_RESUMED', at, stepPath: path, data }),

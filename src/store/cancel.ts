@@ -6,6 +6,7 @@ import { cancellation } from '../engine/ending.ts'
 import { describeFailure } from '../engine/failure.ts'
 import type { CancelOutcome } from '../engine/commands/commandStore.ts'
 import { sourcesOf } from '../engine/transitions.ts'
+import { type HandOver, NO_HAND_OVER } from './handOver.ts'
 import { addEvent, lockRun, readLocked } from './lockedRun.ts'
 import { encode } from './rows.ts'
 import { giveTurn, lockSession } from './turns.ts'
@@ -17,13 +18,23 @@ export interface CancelRequest {
 }
 
 /** Ends a run that has not started; of one that has, it asks whoever executes it, or the next who does, to end it. */
-export function cancel(db: Db, request: CancelRequest): Promise<CancelOutcome | { readonly type: 'not-found' }> {
+export function cancel(
+  db: Db,
+  request: CancelRequest,
+  handOver: HandOver = NO_HAND_OVER,
+): Promise<CancelOutcome | { readonly type: 'not-found' }> {
   return transaction(db, async (tx): Promise<CancelOutcome | { readonly type: 'not-found' }> => {
     const { runId } = request
     const locked = await lockRun(tx, runId)
     if (!locked) return { type: 'not-found' }
-    if (locked.status === 'QUEUED') return await endQueued(tx, request)
+    if (locked.status === 'QUEUED') {
+      const ended = await endQueued(tx, request)
+      if (ended.type === 'cancelled' && ended.nextRunId !== null) await handOver(tx, ended.nextRunId)
+      return ended
+    }
     const asked = await requestCancel(tx, request)
+    // Nobody executes it: somebody has to take it to end it.
+    if (asked?.owned === false) await handOver(tx, runId)
     const run = await readLocked(tx, runId)
     return asked ? { type: 'requested', run, owned: asked.owned } : { type: 'over', run }
   })
@@ -64,7 +75,7 @@ async function endQueued(tx: Tx, { runId, reason, at }: CancelRequest): Promise<
     .set({ status: 'CANCELLED', completedAt: at, error: encode(error) })
     .where(and(eq(stepResults.runId, runId), isNull(stepResults.completedAt)))
   const cancelled = await readLocked(tx, runId)
-  const run = await addEvent(tx, cancelled, { type: 'RUN_CANCELLED', at, data: encode(error) })
+  const run = await addEvent(tx, cancelled, { type: 'RUN_CANCELLED', at, data: error })
   const session = await lockSession(tx, run.sessionId)
   const had = session?.activeRunId === runId
   const turn = session ? await giveTurn(tx, session) : null

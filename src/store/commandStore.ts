@@ -5,26 +5,40 @@ import { transaction } from '../db/transaction.ts'
 import type { CommandStore, SessionChange, UpdateOutcome } from '../engine/commands/commandStore.ts'
 import { jsonText } from '../json.ts'
 import { accept } from './accept.ts'
+import { createOwnTransactions, type OwnTransactions } from './ownTransaction.ts'
 import { answer } from './answer.ts'
 import { cancel } from './cancel.ts'
-import { type SessionRow, sessionOf, sessionValues } from './rows.ts'
+import { type HandOver, NO_HAND_OVER } from './handOver.ts'
+import { sessionColumns, type SessionRow, sessionOf, sessionValues } from './rows.ts'
 import { giveTurn, lockSession } from './turns.ts'
 
 /** The transactions behind the commands. */
-export function createCommandStore(db: Db): CommandStore {
+export function createCommandStore(
+  db: Db,
+  { acceptIn }: Pick<OwnTransactions, 'acceptIn'> = createOwnTransactions(db),
+  handOver: HandOver = NO_HAND_OVER,
+): CommandStore {
   return {
-    accept: (run) => accept(db, run),
-    cancel: (runId, reason, at) => cancel(db, { runId, reason, at }),
-    answer: (request) => answer(db, request),
+    accept: (run) => accept(db, run, handOver),
+    acceptIn,
+    cancel: (runId, reason, at) => cancel(db, { runId, reason, at }, handOver),
+    answer: (request) => answer(db, request, handOver),
 
     createSession: (session) =>
       transaction(db, async (tx) => {
-        const [created] = await tx.insert(sessions).values(sessionValues(session)).onConflictDoNothing().returning()
+        const [created] = await tx
+          .insert(sessions)
+          .values(sessionValues(session))
+          .onConflictDoNothing()
+          .returning(sessionColumns)
         if (created) return { created: true, session: sessionOf(created) }
-        const [present] = await tx.select().from(sessions).where(eq(sessions.sessionId, session.sessionId))
+        const [present] = await tx
+          .select(sessionColumns)
+          .from(sessions)
+          .where(eq(sessions.sessionId, session.sessionId))
         if (present) return { created: false, session: sessionOf(present) }
         // It was deleted between the two statements; the caller's own attempt decides.
-        const [second] = await tx.insert(sessions).values(sessionValues(session)).returning()
+        const [second] = await tx.insert(sessions).values(sessionValues(session)).returning(sessionColumns)
         if (!second) throw new Error('an insert without a conflict returned no row')
         return { created: true, session: sessionOf(second) }
       }),
@@ -35,7 +49,7 @@ export function createCommandStore(db: Db): CommandStore {
           .update(sessions)
           .set({ name, nameSource, displayName: name, updatedAt: at })
           .where(eq(sessions.sessionId, sessionId))
-          .returning()
+          .returning(sessionColumns)
         return named ? sessionOf(named) : null
       }),
 
@@ -53,7 +67,7 @@ export function createCommandStore(db: Db): CommandStore {
           .update(sessions)
           .set(changedValues(row, change))
           .where(eq(sessions.sessionId, sessionId))
-          .returning()
+          .returning(sessionColumns)
         return updated ? { type: 'updated', session: sessionOf(updated) } : { type: 'not-found' }
       }),
 

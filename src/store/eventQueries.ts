@@ -1,12 +1,14 @@
-import { and, asc, desc, eq, getTableColumns, gt, gte, isNull, lt, lte, or, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getViewSelectedFields, gt, gte, lt, lte, or, sql } from 'drizzle-orm'
 import type { Db } from '../db/client.ts'
-import { runEvents, runPayloads, runs } from '../db/tables.ts'
-import type { Reader } from '../engine/ports.ts'
+import { events, runPayloads, runs } from '../db/tables.ts'
+import type { Reader } from '../engine/reader.ts'
+import { isFinal, RUN_STATUSES } from '../engine/records.ts'
 import { isUuid } from '../ids.ts'
 import type { Viewer } from '../viewer.ts'
 import type { HistoryRun } from '../workflow/context.ts'
 import { anyOf } from './anyOf.ts'
 import { decode, eventOf } from './rows.ts'
+import { runColumns, withStatus } from './runQueries.ts'
 import { visibleRuns } from './visible.ts'
 
 type EventQueries = Pick<Reader, 'events' | 'sessionEvents' | 'completedRuns' | 'liveRuns'>
@@ -19,10 +21,14 @@ const hasHadTurn = (sessionId: string) => sql`coalesce((
   select a.number from kern.sessions s join kern.runs a on a.run_id = s.active_run_id
   where s.session_id = ${sessionId}), 2147483647)`
 
+/** The row in which the event after `afterSeq` is, if it is there: no row before it has to be read. */
+const rowOf = (runId: string, afterSeq: number) => sql`coalesce((
+  select max(e.seq) from kern.run_events e where e.run_id = ${runId}::uuid and e.seq <= ${afterSeq}::int + 1), 0)`
+
 export function createEventQueries(db: Db, viewer: Viewer): EventQueries {
   const visible = visibleRuns(viewer)
   const select = () =>
-    db.select(getTableColumns(runEvents)).from(runEvents).innerJoin(runs, eq(runs.runId, runEvents.runId)).$dynamic()
+    db.select(getViewSelectedFields(events)).from(events).innerJoin(runs, eq(runs.runId, events.runId)).$dynamic()
 
   return {
     async events(runId, { afterSeq, limit, types }) {
@@ -31,17 +37,18 @@ export function createEventQueries(db: Db, viewer: Viewer): EventQueries {
         .where(
           and(
             visible,
-            eq(runEvents.runId, runId),
-            gt(runEvents.seq, afterSeq),
-            types ? anyOf(runEvents.type, types) : undefined,
+            eq(events.runId, runId),
+            gte(events.firstSeq, rowOf(runId, afterSeq)),
+            gt(events.seq, afterSeq),
+            types ? anyOf(events.type, types) : undefined,
           ),
         )
-        .orderBy(asc(runEvents.seq))
+        .orderBy(asc(events.firstSeq), asc(events.seq))
         .limit(limit)
       return found.map(eventOf)
     },
     async sessionEvents(sessionId, after, { limit, types }) {
-      const later = or(gt(runs.number, after.number), and(eq(runs.number, after.number), gt(runEvents.seq, after.seq)))
+      const later = or(gt(runs.number, after.number), and(eq(runs.number, after.number), gt(events.seq, after.seq)))
       const found = await select()
         .where(
           and(
@@ -50,10 +57,10 @@ export function createEventQueries(db: Db, viewer: Viewer): EventQueries {
             gte(runs.number, after.number),
             lte(runs.number, hasHadTurn(sessionId)),
             later,
-            types ? anyOf(runEvents.type, types) : undefined,
+            types ? anyOf(events.type, types) : undefined,
           ),
         )
-        .orderBy(asc(runs.number), asc(runEvents.seq))
+        .orderBy(asc(runs.number), asc(events.firstSeq), asc(events.seq))
         .limit(limit)
       return found.map(eventOf)
     },
@@ -91,14 +98,15 @@ export function createEventQueries(db: Db, viewer: Viewer): EventQueries {
       await db
         .select({
           runId: runs.runId,
-          lastSeq:
-            sql<number>`(select coalesce(max(e.seq), 0)::int from kern.run_events e where e.run_id = kern.runs.run_id)`.as(
-              'last_seq',
-            ),
+          lastSeq: runColumns.lastSeq,
         })
         .from(runs)
         .where(
-          and(visible, eq(runs.workflowId, workflowId), or(isNull(runs.completedAt), gte(runs.completedAt, since))),
+          and(
+            visible,
+            eq(runs.workflowId, workflowId),
+            or(withStatus(RUN_STATUSES.filter((status) => !isFinal(status))), gte(runs.completedAt, since)),
+          ),
         ),
   }
 }

@@ -1,8 +1,10 @@
-import { eq, type SQL, sql } from 'drizzle-orm'
-import type { Tx } from '../db/client.ts'
+import { eq, sql } from 'drizzle-orm'
+import { arrayText } from '../db/array.ts'
+import { rows, type Tx } from '../db/client.ts'
 import { runEvents, runs } from '../db/tables.ts'
-import type { RunRecord, RunStatus } from '../engine/records.ts'
-import { runOf } from './rows.ts'
+import type { RunEventType, RunRecord, RunStatus } from '../engine/records.ts'
+import type { Json } from '../json.ts'
+import { encodeEvents, runOf } from './rows.ts'
 import { runColumns } from './runQueries.ts'
 
 /** Locks the row of a run: until the end of the transaction no journal writes it, and nobody takes it. */
@@ -29,18 +31,37 @@ export async function readLocked(tx: Tx, runId: string): Promise<RunRecord> {
  * Adds an event to a run whose row is locked and which nobody executes: whoever does counts its events on their own. The
  * caller took the time before it waited for the lock: what was committed meanwhile may be newer, and events do not go back.
  */
-export async function addEvent(
-  tx: Tx,
-  run: RunRecord,
-  event: Omit<typeof runEvents.$inferInsert, 'runId' | 'seq'>,
-): Promise<RunRecord> {
-  const lastSeq = run.lastSeq + 1
-  await tx.insert(runEvents).values({ ...event, at: notBefore(run, event.at), runId: run.runId, seq: lastSeq })
-  return { ...run, lastSeq }
+export async function addEvent(tx: Tx, run: RunRecord, event: NewEvent): Promise<RunRecord> {
+  await addEvents(tx, [run], event)
+  return { ...run, lastSeq: run.lastSeq + 1 }
 }
 
-/** A time for the event after the newest one of a run. */
-export function notBefore({ runId, lastSeq }: Pick<RunRecord, 'runId' | 'lastSeq'>, at: Date): SQL<Date> {
-  return sql`greatest(${at.toISOString()}::timestamptz, (
-    select e.at from kern.run_events e where e.run_id = ${runId}::uuid and e.seq = ${lastSeq}::int))`
+/** An event that is the same for several runs, apart from its number. */
+export interface NewEvent {
+  readonly type: RunEventType
+  readonly at: Date
+  readonly stepPath?: string | null
+  readonly data?: Json | undefined
+}
+
+/** As {@link addEvent}, of several runs at once. */
+export async function addEvents(
+  tx: Tx,
+  ofRuns: readonly Pick<RunRecord, 'runId' | 'lastSeq'>[],
+  { type, at, stepPath = null, data }: NewEvent,
+): Promise<void> {
+  if (ofRuns.length === 0) return
+  const newest = await rows<{ readonly run_id: string; readonly at: string }>(
+    tx,
+    sql`select r.run_id, (e.events -> -1 ->> 1) as at
+      from unnest(${arrayText(ofRuns.map(({ runId }) => runId))}::text::uuid[]) r(run_id)
+      cross join lateral (
+        select n.events from kern.run_events n where n.run_id = r.run_id order by n.seq desc limit 1) e`,
+  )
+  const times = new Map(newest.map((row) => [row.run_id, Number(row.at)]))
+  const values = ofRuns.map(({ runId, lastSeq }) => {
+    const notBefore = new Date(Math.max(at.getTime(), times.get(runId) ?? 0))
+    return { runId, seq: lastSeq + 1, events: encodeEvents([{ type, at: notBefore, stepPath, name: null, data }]) }
+  })
+  await tx.insert(runEvents).values(values)
 }

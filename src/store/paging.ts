@@ -1,10 +1,10 @@
 import { asc, type Column, desc, type SQL, sql } from 'drizzle-orm'
-import type { Page, PageRequest } from '../engine/ports.ts'
+import type { Page, PageRequest } from '../engine/reader.ts'
 import { KernError, shown } from '../errors.ts'
 
 /** A type of sort key: its Postgres type, and which texts are one. */
 export interface KeyType {
-  readonly cast: 'timestamptz' | 'float8' | 'text'
+  readonly cast: 'timestamptz' | 'float8' | 'int' | 'text'
   readonly valid: (text: string) => boolean
 }
 
@@ -12,6 +12,7 @@ const TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,3})?(Z|\+00)$/
 
 export const TIME_KEY: KeyType = { cast: 'timestamptz', valid: isTime }
 export const NUMBER_KEY: KeyType = { cast: 'float8', valid: isNumber }
+export const COUNT_KEY: KeyType = { cast: 'int', valid: (text) => /^[1-9]\d{0,8}$/.test(text) }
 export const TEXT_KEY: KeyType = { cast: 'text', valid: (text) => text.isWellFormed() && !text.includes('\0') }
 
 /** The database refuses days that do not exist and the year 0, which JavaScript takes for others. */
@@ -37,6 +38,8 @@ export interface Ordering {
   readonly id: Column
   readonly validId: (id: string) => boolean
   readonly descending: boolean
+  /** What the list is sorted by: the key and then the id, or one of them that is enough by itself. */
+  readonly sorts: 'both' | 'key' | 'id'
 }
 
 export interface Position {
@@ -78,14 +81,19 @@ export function within(order: Ordering, page: PageRequest): SQL {
   return sql.join(bounds, sql` and `)
 }
 
-function beyond({ key, id, keyType }: Ordering, position: Position, below: boolean): SQL {
-  const place = sql`(${position.key}::text::${sql.raw(keyType.cast)}, ${position.id}::text::${sql.raw(id.getSQLType())})`
-  return below ? sql`(${key}, ${id}) < ${place}` : sql`(${key}, ${id}) > ${place}`
+function beyond({ key, id, keyType, sorts }: Ordering, position: Position, below: boolean): SQL {
+  const keyPlace = sql`${position.key}::text::${sql.raw(keyType.cast)}`
+  const idPlace = sql`${position.id}::text::${sql.raw(id.getSQLType())}`
+  const than = below ? sql`<` : sql`>`
+  if (sorts === 'key') return sql`${key} ${than} ${keyPlace}`
+  if (sorts === 'id') return sql`${id} ${than} ${idPlace}`
+  return sql`(${key}, ${id}) ${than} (${keyPlace}, ${idPlace})`
 }
 
 /** The order in which the rows of a page are read: backwards for a page from the end. */
-export function orderBy({ key, id, descending }: Ordering, { fromEnd }: PageRequest): [SQL, SQL] {
-  return descending === fromEnd ? [asc(key), asc(id)] : [desc(key), desc(id)]
+export function orderBy({ key, id, descending, sorts }: Ordering, { fromEnd }: PageRequest): SQL[] {
+  const columns = { both: [key, id], key: [key], id: [id] }[sorts]
+  return columns.map(descending === fromEnd ? asc : desc)
 }
 
 /** The page of rows that were read with one more than its limit. */

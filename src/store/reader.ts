@@ -1,6 +1,6 @@
 import type { Db } from '../db/client.ts'
 import { asKernError } from '../db/errors.ts'
-import type { Reader, ReaderFor } from '../engine/ports.ts'
+import type { Reader, ReaderFor } from '../engine/reader.ts'
 import { createEventQueries } from './eventQueries.ts'
 import { createRunQueries } from './runQueries.ts'
 import { createSessionQueries } from './sessionQueries.ts'

@@ -1,14 +1,14 @@
-import { and, arrayContains, count, eq, getColumns, getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { and, count, eq, getColumns, getTableColumns, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../db/client.ts'
 import { runPayloads, runs, sessions } from '../db/tables.ts'
-import type { Reader, RunFilter, RunOrder } from '../engine/ports.ts'
-import type { RunRecord } from '../engine/records.ts'
+import type { Reader, RunFilter, RunOrder } from '../engine/reader.ts'
+import { RUN_STATUSES, type RunRecord, type RunStatus } from '../engine/records.ts'
 import { isUuid } from '../ids.ts'
 import type { Viewer } from '../viewer.ts'
 import { anyOf } from './anyOf.ts'
-import { encodeCursor, NUMBER_KEY, type Ordering, orderBy, pageOf, TIME_KEY, within } from './paging.ts'
+import { COUNT_KEY, encodeCursor, NUMBER_KEY, type Ordering, orderBy, pageOf, within } from './paging.ts'
 import { payloadOf, type RunRow, runOf } from './rows.ts'
-import { inRange } from './sessionQueries.ts'
+import { inRange, withTags } from './sessionQueries.ts'
 import { visibleRuns, visibleSessions } from './visible.ts'
 
 type RunQueries = Pick<
@@ -24,21 +24,19 @@ type RunQueries = Pick<
   | 'runCursor'
 >
 
-const { owner: _owner, requestHash: _requestHash, ...shownColumns } = getTableColumns(runs)
+const { owner: _owner, deaths: _deaths, requestHash: _requestHash, ...shownColumns } = getTableColumns(runs)
 
 /** A run's columns, with what is counted and summed: while it runs from the rows, afterwards from what the end recorded. */
 export const runColumns = {
   ...shownColumns,
-  lastSeq:
-    sql<number>`(select coalesce(max(e.seq), 0)::int from kern.run_events e where e.run_id = kern.runs.run_id)`.as(
-      'last_seq',
-    ),
+  lastSeq: sql<number>`coalesce((select e.seq + json_array_length(e.events) - 1 from kern.run_events e
+      where e.run_id = kern.runs.run_id order by e.seq desc limit 1), 0)`.as('last_seq'),
   stepCount:
     sql<number>`coalesce(kern.runs.step_count, (select count(*)::int from kern.step_results s where s.run_id = kern.runs.run_id))`.as(
       'steps_counted',
     ),
   attemptCount:
-    sql<number>`coalesce(kern.runs.attempt_count, (select coalesce(sum(json_array_length(s.attempts)), 0)::int from kern.step_results s where s.run_id = kern.runs.run_id))`.as(
+    sql<number>`coalesce(kern.runs.attempt_count, (select coalesce(sum(coalesce(json_array_length(s.attempts), 1)), 0)::int from kern.step_results s where s.run_id = kern.runs.run_id))`.as(
       'attempts_counted',
     ),
   usage: sql<string | null>`case when kern.runs.completed_at is not null then kern.runs.usage::text else (
@@ -46,6 +44,20 @@ export const runColumns = {
       'outputTokens', sum((s.usage->>'outputTokens')::bigint), 'totalTokens', sum((s.usage->>'totalTokens')::bigint))::text
     from kern.step_results s where s.run_id = kern.runs.run_id and s.usage is not null having count(*) > 0) end`.as(
     'usage_summed',
+  ),
+}
+
+/**
+ * A run's values. As long as it has changed nothing of its session's state, what it began with is not stored: it is the
+ * state that the session has.
+ */
+const payloadColumns = {
+  ...getTableColumns(runPayloads),
+  stateBefore: sql<string | null>`coalesce(kern.run_payloads.state_before, (
+    select s.state from kern.sessions s
+    where s.session_id = kern.runs.session_id and kern.runs.status = 'RUNNING'
+      and exists (select 1 from kern.run_events e where e.run_id = kern.runs.run_id and e.seq > 1)))::text`.as(
+    'state_began_with',
   ),
 }
 
@@ -59,7 +71,7 @@ export function createRunQueries(db: Db, viewer: Viewer): RunQueries {
       return inOrder(runIds, found.map(runOf))
     },
     async runPage(filter, order, page) {
-      const ordering = orderingOf(order)
+      const ordering = orderingOf(order, filter)
       const found = await db
         .select({ ...runColumns, sortKey: sortKey(ordering) })
         .from(runs)
@@ -76,7 +88,7 @@ export function createRunQueries(db: Db, viewer: Viewer): RunQueries {
       return row?.total ?? 0
     },
     async runPagesOfSessions(sessionIds, filter, order, page) {
-      const ordering = orderingOf(order)
+      const ordering = orderingOf(order, { sessionId: '' })
       const ofSession = db
         .select({ ...runColumns, sortKey: sortKey(ordering) })
         .from(runs)
@@ -103,7 +115,7 @@ export function createRunQueries(db: Db, viewer: Viewer): RunQueries {
     },
     async payloads(runIds) {
       const found = await db
-        .select(getTableColumns(runPayloads))
+        .select(payloadColumns)
         .from(runPayloads)
         .innerJoin(runs, eq(runs.runId, runPayloads.runId))
         .where(and(visible, anyOf(runPayloads.runId, known(runIds))))
@@ -126,13 +138,13 @@ export function createRunQueries(db: Db, viewer: Viewer): RunQueries {
     async retries(runIds) {
       const found = await select()
         .where(and(visible, anyOf(runs.retryOf, known(runIds))))
-        .orderBy(runs.createdAt, runs.runId)
+        .orderBy(runs.runId)
       const byOrigin = Map.groupBy(found.map(runOf), ({ retryOf }) => retryOf)
       return runIds.map((id) => byOrigin.get(id) ?? [])
     },
     runCursor(run: RunRecord) {
-      const ordering = orderingOf({ field: 'CREATED_AT', direction: 'DESC' })
-      return encodeCursor(ordering, { key: run.createdAt.toISOString(), id: run.runId })
+      const ordering = orderingOf({ field: 'CREATED_AT', direction: 'DESC' }, {})
+      return encodeCursor(ordering, { key: String(run.number), id: run.runId })
     },
   }
 }
@@ -161,7 +173,11 @@ function edgeOf(ordering: Ordering) {
   })
 }
 
-function orderingOf({ field, direction }: RunOrder): Ordering {
+/**
+ * Runs by their time of acceptance: those of one session by their number, others by their id, which is made from that time.
+ * A cursor has both, so that of a run is good for either list.
+ */
+function orderingOf({ field, direction }: RunOrder, { sessionId }: RunFilter): Ordering {
   const common = {
     name: `runs by ${field} ${direction}`,
     id: runs.runId,
@@ -170,10 +186,15 @@ function orderingOf({ field, direction }: RunOrder): Ordering {
   }
   switch (field) {
     case 'CREATED_AT':
-      return { ...common, key: runs.createdAt, keyType: TIME_KEY }
+      return { ...common, key: runs.number, keyType: COUNT_KEY, sorts: sessionId == null ? 'id' : 'key' }
     case 'DURATION':
       // A run that is not over counts as longer than all others.
-      return { ...common, key: sql`coalesce(${runs.durationMs}, 'Infinity'::float8)`, keyType: NUMBER_KEY }
+      return {
+        ...common,
+        key: sql`coalesce(${runs.durationMs}, 'Infinity'::float8)`,
+        keyType: NUMBER_KEY,
+        sorts: 'both',
+      }
   }
 }
 
@@ -182,8 +203,15 @@ function conditions(filter: RunFilter): SQL[] {
   const all: SQL[] = []
   if (sessionId != null) all.push(eq(runs.sessionId, sessionId))
   if (workflowId != null) all.push(eq(runs.workflowId, workflowId))
-  if (statuses) all.push(anyOf(runs.status, statuses))
-  if (tags && tags.length > 0) all.push(arrayContains(runs.tags, [...tags]))
+  if (statuses) all.push(withStatus(statuses))
+  if (tags && tags.length > 0) all.push(...withTags(runs.tags, tags))
   if (retryOf != null) all.push(isUuid(retryOf) ? eq(runs.retryOf, retryOf) : sql`false`)
   return [...all, ...inRange(runs.createdAt, createdAt)]
+}
+
+/** In the text of the statement, not as a parameter: only so can Postgres know that an index of some statuses has them. */
+export function withStatus(statuses: readonly RunStatus[]): SQL {
+  const known = RUN_STATUSES.filter((status) => statuses.includes(status))
+  if (known.length === 0) return sql`false`
+  return sql`${runs.status} in (${sql.raw(known.map((status) => `'${status}'`).join(', '))})`
 }

@@ -1,12 +1,12 @@
 import { and, arrayContains, type Column, count, eq, gte, lt, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../db/client.ts'
 import { sessions } from '../db/tables.ts'
-import type { DateRange, Reader, SessionFilter, SessionOrder } from '../engine/ports.ts'
+import type { DateRange, Reader, SessionFilter, SessionOrder } from '../engine/reader.ts'
 import type { SessionRecord } from '../engine/records.ts'
 import type { Viewer } from '../viewer.ts'
 import { anyOf } from './anyOf.ts'
 import { encodeCursor, type Ordering, orderBy, pageOf, TEXT_KEY, TIME_KEY, within } from './paging.ts'
-import { sessionOf } from './rows.ts'
+import { sessionColumns, sessionOf } from './rows.ts'
 import { visibleSessions } from './visible.ts'
 
 type SessionQueries = Pick<Reader, 'sessions' | 'sessionPage' | 'sessionCount' | 'sessionCursor'>
@@ -15,7 +15,7 @@ export function createSessionQueries(db: Db, viewer: Viewer): SessionQueries {
   return {
     async sessions(sessionIds) {
       const found = await db
-        .select()
+        .select(sessionColumns)
         .from(sessions)
         .where(and(visibleSessions(viewer), anyOf(sessions.sessionId, sessionIds)))
       const byId = new Map(found.map((row) => [row.sessionId, sessionOf(row)]))
@@ -24,7 +24,7 @@ export function createSessionQueries(db: Db, viewer: Viewer): SessionQueries {
     async sessionPage(filter, order, page) {
       const ordering = orderingOf(order)
       const found = await db
-        .select({ row: sessions, key: sql<string>`${ordering.key}::text`.as('sort_key') })
+        .select({ row: sessionColumns, key: sql<string>`${ordering.key}::text`.as('sort_key') })
         .from(sessions)
         .where(and(visibleSessions(viewer), ...conditions(filter), within(ordering, page)))
         .orderBy(...orderBy(ordering, page))
@@ -53,6 +53,7 @@ function orderingOf({ field, direction }: SessionOrder): Ordering {
     name: `sessions by ${field} ${direction}`,
     id: sessions.sessionId,
     validId: TEXT_KEY.valid,
+    sorts: 'both' as const,
     descending: direction === 'DESC',
   }
   switch (field) {
@@ -74,8 +75,13 @@ function conditions(filter: SessionFilter): SQL[] {
   }
   if (workflowId != null) all.push(eq(sessions.workflowId, workflowId))
   if (userId != null) all.push(eq(sessions.userId, userId))
-  if (tags && tags.length > 0) all.push(arrayContains(sessions.tags, [...tags]))
+  if (tags && tags.length > 0) all.push(...withTags(sessions.tags, tags))
   return [...all, ...inRange(sessions.createdAt, createdAt), ...inRange(sessions.updatedAt, updatedAt)]
+}
+
+/** That a row has all of these tags. The first condition follows from the second; the index of tags has it. */
+export function withTags(column: Column, tags: readonly string[]): SQL[] {
+  return [sql`${column} <> '{}'`, arrayContains(column, [...tags])]
 }
 
 /** A range of time as conditions: from the start, up to but without the end. */

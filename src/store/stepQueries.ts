@@ -2,7 +2,7 @@ import { and, asc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm'
 import { arrayText } from '../db/array.ts'
 import type { Db } from '../db/client.ts'
 import { runs, stepResults } from '../db/tables.ts'
-import type { Reader, StepKey } from '../engine/ports.ts'
+import type { Reader, StepKey } from '../engine/reader.ts'
 import type { StepRecord, StepValues } from '../engine/records.ts'
 import { isUuid } from '../ids.ts'
 import type { Viewer } from '../viewer.ts'
@@ -12,7 +12,15 @@ import { visibleRuns } from './visible.ts'
 
 type StepQueries = Pick<Reader, 'steps' | 'stepSummaries' | 'stepsByPath' | 'stepValues'>
 
-const { input: _input, output, partialOutput, decision, ...summaryColumns } = getTableColumns(stepResults)
+const { input: _input, output, partialOutput, decision, ...plainColumns } = getTableColumns(stepResults)
+
+const summaryColumns = {
+  ...plainColumns,
+  // Only where it is small: see `storedPreview`.
+  smallOutput: sql<
+    string | null
+  >`case when kern.step_results.output_preview is null then kern.step_results.output::text end`.as('small_output'),
+}
 
 /** A step's input is stored once: where it is its left neighbour's output, or the run's input, it is fetched from there. */
 const valueColumns = {

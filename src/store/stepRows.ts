@@ -1,43 +1,41 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { StepRecord } from '../engine/records.ts'
-import { columnsOf } from './columnsOf.ts'
-import { encode } from './rows.ts'
+import { encode, storedAttempts, storedPreview } from './rows.ts'
+import { type Column, rowSetOf } from './rowSet.ts'
 
-/** The columns of `kern.step_results` that {@link stepRows} gives, in its order: all but `answer`, which commands write. */
-export const STEP_COLUMNS = sql.raw(`run_id, path, position, parent_path, name, kind, status, input_from, input, output,
-  output_preview, partial_output, error, state_patch, decision, pending, usage, history_used, stops_run, max_attempts,
-  attempts, started_at, completed_at`)
+/** An input that is stored elsewhere is not stored again. `answer` is left out: commands write it. */
+const COLUMNS: readonly Column<StepRecord>[] = [
+  ['run_id', 'uuid', (step) => step.runId],
+  ['path', 'text', (step) => step.path],
+  ['position', 'int', (step) => step.position],
+  ['parent_path', 'text', (step) => step.parentPath],
+  ['name', 'text', (step) => step.name],
+  ['kind', 'text', (step) => step.kind],
+  ['status', 'text', (step) => step.status],
+  ['input_from', 'text', (step) => step.inputFrom],
+  ['input', 'json', (step) => (step.inputFrom === 'own' ? encode(step.input) : null)],
+  ['output', 'json', (step) => encode(step.output)],
+  ['output_preview', 'text', storedPreview],
+  ['partial_output', 'json', (step) => encode(step.partialOutput)],
+  ['error', 'json', (step) => step.error && encode({ ...step.error })],
+  ['state_patch', 'json', (step) => encode(step.statePatch)],
+  ['decision', 'json', (step) => encode(step.decision)],
+  ['pending', 'json', (step) => step.pending && encode({ ...step.pending })],
+  ['usage', 'json', (step) => step.usage && encode({ ...step.usage })],
+  ['history_used', 'bool', (step) => step.historyUsed],
+  ['stops_run', 'bool', (step) => step.stopsRun],
+  ['max_attempts', 'int', (step) => step.maxAttempts],
+  ['attempts', 'json', storedAttempts],
+  ['started_at', 'timestamptz', (step) => step.startedAt],
+  ['completed_at', 'timestamptz', (step) => step.completedAt],
+]
 
-/** Steps as the rows of a query. An input that is stored elsewhere is not stored again. */
-export function stepRows(steps: readonly StepRecord[]): SQL {
-  const column = columnsOf(steps)
-  return sql`select t.run_id, t.path, t.position, t.parent_path, t.name, t.kind, t.status, t.input_from, t.input::json,
-    t.output::json, t.output_preview, t.partial_output::json, t.error::json, t.state_patch::json, t.decision::json,
-    t.pending::json, t.usage::json, t.history_used, t.stops_run, t.max_attempts, t.attempts::json, t.started_at,
-    t.completed_at
-    from unnest(
-    ${column((step) => step.runId)}::uuid[],
-    ${column((step) => step.path)}::text[],
-    ${column((step) => step.position)}::int[],
-    ${column((step) => step.parentPath)}::text[],
-    ${column((step) => step.name)}::text[],
-    ${column((step) => step.kind)}::text[],
-    ${column((step) => step.status)}::text[],
-    ${column((step) => step.inputFrom)}::text[],
-    ${column((step) => (step.inputFrom === 'own' ? encode(step.input) : null))}::text[],
-    ${column((step) => encode(step.output))}::text[],
-    ${column((step) => step.outputPreview)}::text[],
-    ${column((step) => encode(step.partialOutput))}::text[],
-    ${column((step) => step.error && encode({ ...step.error }))}::text[],
-    ${column((step) => encode(step.statePatch))}::text[],
-    ${column((step) => encode(step.decision))}::text[],
-    ${column((step) => step.pending && encode({ ...step.pending }))}::text[],
-    ${column((step) => step.usage && encode({ ...step.usage }))}::text[],
-    ${column((step) => step.historyUsed)}::bool[],
-    ${column((step) => step.stopsRun)}::bool[],
-    ${column((step) => step.maxAttempts)}::int[],
-    ${column((step) => JSON.stringify(step.attempts))}::text[],
-    ${column((step) => step.startedAt.toISOString())}::timestamptz[],
-    ${column((step) => step.completedAt?.toISOString())}::timestamptz[]
-  ) as t(${STEP_COLUMNS})`
-}
+/** Steps as the rows of a query. */
+export const stepRows = rowSetOf(COLUMNS)
+
+/** The columns of `kern.step_results` that {@link stepRows} gives, in its order. */
+export const STEP_COLUMNS = COLUMNS.map(([name]) => name).join(', ')
+
+/** The statement that inserts steps which nothing has recorded yet. */
+export const insertSteps = (steps: readonly StepRecord[]) =>
+  sql`insert into kern.step_results (${sql.raw(STEP_COLUMNS)}) ${stepRows.sql(steps)}`

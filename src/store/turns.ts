@@ -1,9 +1,10 @@
-import { and, asc, eq, gt, isNotNull } from 'drizzle-orm'
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import { type Db, type Tx } from '../db/client.ts'
 import { runs, sessions } from '../db/tables.ts'
 import { transaction } from '../db/transaction.ts'
 import { isFinal } from '../engine/records.ts'
-import type { SessionRow } from './rows.ts'
+import { type HandOver, NO_HAND_OVER } from './handOver.ts'
+import { sessionColumns, type SessionRow } from './rows.ts'
 
 /**
  * Which run of a session has its turn. Every change of that goes through the lock of the session's row, and is decided
@@ -12,7 +13,7 @@ import type { SessionRow } from './rows.ts'
  * Rows are locked in the order run, then session, everywhere: two transactions cannot wait for each other.
  */
 export async function lockSession(tx: Tx, sessionId: string): Promise<SessionRow | undefined> {
-  const [row] = await tx.select().from(sessions).where(eq(sessions.sessionId, sessionId)).for('update')
+  const [row] = await tx.select(sessionColumns).from(sessions).where(eq(sessions.sessionId, sessionId)).for('update')
   return row
 }
 
@@ -36,15 +37,17 @@ export async function giveTurn(tx: Tx, session: SessionRow): Promise<string | nu
     .orderBy(asc(runs.number))
     .limit(1)
   const turn = next?.runId ?? null
-  await tx.update(sessions).set({ activeRunId: turn }).where(eq(sessions.sessionId, sessionId))
+  await tx.update(sessions).set({ activeRunId: turn, turnDue: false }).where(eq(sessions.sessionId, sessionId))
   return turn
 }
 
 /** Gives the turn on in a transaction of its own. Does nothing where the active run is not over. */
-export function advance(db: Db, sessionId: string): Promise<string | null> {
+export function advance(db: Db, sessionId: string, handOver: HandOver = NO_HAND_OVER): Promise<string | null> {
   return transaction(db, async (tx) => {
     const session = await lockSession(tx, sessionId)
-    return session ? await giveTurn(tx, session) : null
+    const turn = session ? await giveTurn(tx, session) : null
+    if (turn !== null && turn !== session?.activeRunId) await handOver(tx, turn)
+    return turn
   })
 }
 
@@ -55,13 +58,11 @@ const MAX_LOST = 100
  * Gives turns on where the active run is over: its process died between the end of the run and this, which is a
  * transaction of its own. Where the process lives and is about to do it, only one of the two has an effect.
  */
-export async function giveLostTurns(db: Db): Promise<void> {
+export async function giveLostTurns(db: Db, handOver: HandOver = NO_HAND_OVER): Promise<void> {
   const lost = await db
     .select({ sessionId: sessions.sessionId })
     .from(sessions)
-    .innerJoin(runs, eq(runs.runId, sessions.activeRunId))
-    // The first condition follows from the join; it lets the partial index of active sessions answer.
-    .where(and(isNotNull(sessions.activeRunId), isNotNull(runs.completedAt)))
+    .where(sql`${sessions.turnDue}`)
     .limit(MAX_LOST)
-  for (const { sessionId } of lost) await advance(db, sessionId)
+  for (const { sessionId } of lost) await advance(db, sessionId, handOver)
 }

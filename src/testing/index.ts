@@ -4,6 +4,7 @@ import { pglite } from '../config.ts'
 import { openDatabase } from '../db/client.ts'
 import type { ResumeRequest, RetryRequest } from '../engine/api.ts'
 import type { Runnable, RunOptions, RunResult } from '../engine/library.ts'
+import type { AcceptedRun, CallerTransaction } from '../engine/ownTransaction.ts'
 import { isFinal } from '../engine/records.ts'
 import { KernError, shown } from '../errors.ts'
 import type { Json } from '../json.ts'
@@ -48,7 +49,7 @@ export async function testKern({ workflows, overrides = {}, now, ...options }: T
   const kern = await createKernOn(
     database,
     { ...options, workflows, clock, drainMs: 0, graceMs: 0 },
-    { parkMs: 0, overrides: read },
+    { parkMs: 0, overrides: read, schedules: false },
   )
   const close = async () => {
     let closed = false
@@ -66,7 +67,7 @@ export async function testKern({ workflows, overrides = {}, now, ...options }: T
   return { ...kern, ...withTimePassing(kern, clock), clock, close, [Symbol.asyncDispose]: close }
 }
 
-type Passing = Pick<TestKern, 'run' | 'resumeRun' | 'retryRun' | 'advance'>
+type Passing = Pick<TestKern, 'run' | 'waitForRun' | 'resumeRun' | 'retryRun' | 'advance'>
 
 function withTimePassing(kern: Kern, clock: TestClock): Passing {
   const reader = kern.readerFor(SYSTEM_VIEWER)
@@ -90,14 +91,22 @@ function withTimePassing(kern: Kern, clock: TestClock): Passing {
   return {
     async run(
       workflow: Runnable<unknown, unknown, unknown, readonly WorkflowNode[]> | string,
-      { input, ...request }: RunOptions,
+      { input, tx, ...request }: RunOptions & { readonly tx?: CallerTransaction },
     ) {
       const workflowId = typeof workflow === 'string' ? workflow : workflow.definition.id
       // Whether it is JSON is checked with everything else that the caller gives.
       const given = { ...request, workflowId, input: input as Json | undefined }
+      // `as`: which of the two it gives, the overloads tell by `tx`.
+      if (tx !== undefined)
+        return (await kern.run(workflowId, { ...request, input, tx })) as AcceptedRun & RunResult<never>
       const { runId } = await kern.commands.runWorkflow(SYSTEM_VIEWER, given)
       // The output was checked by the schema that gives it its type.
-      return (await settled(runId)) as RunResult<never>
+      return (await settled(runId)) as AcceptedRun & RunResult<never>
+    },
+    async waitForRun(runId: string) {
+      const found = await kern.getRun(runId)
+      // What is wrong with the id is told there.
+      return found ? await settled(runId) : await kern.waitForRun(runId)
     },
     async resumeRun(request: ResumeRequest) {
       const { runId } = await kern.commands.resumeRun(SYSTEM_VIEWER, request)

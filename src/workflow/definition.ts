@@ -210,6 +210,19 @@ export interface PlacedNode {
   readonly node: WorkflowNode
 }
 
+/** What becomes of a run that was begun under a version which no living process serves. */
+export type VersionPolicy = 'finish' | 'fail'
+
+/** When runs of a workflow are started by themselves, and with what. */
+export interface WorkflowSchedule {
+  readonly cron: string
+  /** IANA name. */
+  readonly timeZone: string
+  readonly input?: Json
+  /** Null for a new session for each run. */
+  readonly sessionId: string | null
+}
+
 /** A workflow as frozen data: it can be listed, drawn and turned into types without running anything. */
 export interface WorkflowDefinition {
   readonly kind: 'workflow'
@@ -227,7 +240,16 @@ export interface WorkflowDefinition {
   readonly historyBudget: { readonly characters: number } | null
   /** How long a run may take from its start, in milliseconds; null for no limit. */
   readonly timeoutMs: number | null
-  /** A hash of the structure: kinds, names, order and settings, not the code of the functions. */
+  /** Of runs that are given none: among runs that wait for a worker, those with a higher one are taken first. */
+  readonly priority: number
+  /** How many of its runs may be executed at once, by all processes together; null for no limit. */
+  readonly concurrency: number | null
+  readonly onVersionChange: VersionPolicy
+  /** How long its runs are kept after their end, in milliseconds; null to do as the process does. No part of the version. */
+  readonly retentionMs: number | null
+  /** When runs are started by themselves; null for never. It is no part of the version. */
+  readonly schedule: WorkflowSchedule | null
+  /** A hash of the structure: kinds, names, order and settings of steps, not the code of the functions. */
   readonly version: string
   /** All nodes of the tree, parents before their children, in order. */
   readonly nodes: readonly PlacedNode[]

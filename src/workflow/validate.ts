@@ -135,6 +135,36 @@ export function readCount(place: string, value: unknown, max: number): number | 
   return value
 }
 
+/** The highest priority of a run; the lowest is as far below zero. */
+export const MAX_PRIORITY = 100
+
+/** True for what may be the priority of a run. */
+export function isPriority(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= MAX_PRIORITY
+}
+
+/** Reads the priority of runs; null where there is none. @throws KernError DEFINITION_INVALID */
+export function readPriority(place: string, value: unknown): number | null {
+  if (value === undefined) return null
+  if (!isPriority(value)) {
+    throw refused(place, value, `allowed is a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}`)
+  }
+  return value
+}
+
+/** Reads one of some words; null where there is none. @throws KernError DEFINITION_INVALID */
+export function readChoice<Choice extends string>(
+  place: string,
+  value: unknown,
+  choices: readonly Choice[],
+): Choice | null {
+  if (value === undefined) return null
+  const found = choices.find((choice) => choice === value)
+  if (found === undefined)
+    throw refused(place, value, `allowed are ${choices.map((choice) => `"${choice}"`).join(', ')}`)
+  return found
+}
+
 /** Reads a duration as milliseconds; null where there is none. @throws KernError DEFINITION_INVALID */
 export function readDuration(place: string, value: unknown, max?: number): number | null {
   if (value === undefined) return null

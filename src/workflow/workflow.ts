@@ -1,13 +1,17 @@
-import type { Duration } from '../clock.ts'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { type Duration, MAX_DURABLE_MS } from '../clock.ts'
 import { isKernError, KernError, shown } from '../errors.ts'
-import { DEFAULT_LIMITS, deepFreeze, isJsonObject, type JsonObject, storable } from '../json.ts'
+import { DEFAULT_LIMITS, deepFreeze, isJsonObject, type Json, type JsonObject, storable } from '../json.ts'
 import type { Chain, DefinitionOf, StartOf } from './chain.ts'
-import type { Schema, WorkflowDefinition, WorkflowNode } from './definition.ts'
+import type { Schema, VersionPolicy, WorkflowDefinition, WorkflowNode } from './definition.ts'
 import { checkHistory } from './historyCheck.ts'
 import type { InitialState } from './infer.ts'
 import { placeNodes, readSteps, sealDefinition } from './nodes.ts'
+import { readSchedule, type ScheduleOptions } from './schedule.ts'
 import {
+  MAX_CONCURRENCY,
   MAX_HISTORY_RUNS,
+  readChoice,
   readCount,
   readDescription,
   readFlag,
@@ -15,6 +19,7 @@ import {
   readJson,
   readName,
   readOptions,
+  readPriority,
   readSchema,
   readTimeout,
   refused,
@@ -51,6 +56,36 @@ export interface WorkflowOptions<
   readonly historyBudget?: HistoryBudget | undefined
   /** How long a run may take from its start. @default no limit */
   readonly timeout?: Duration | undefined
+  /**
+   * Of runs that are given none, −100 to 100: among runs that wait for a worker, those with a higher one are taken first.
+   *
+   * @default 0
+   */
+  readonly priority?: number | undefined
+  /**
+   * How many of its runs may be executed at once, by all processes together, 1 to 1,000; others wait. A run that waits for
+   * a person or a time does not count.
+   *
+   * @default no limit
+   */
+  readonly concurrency?: number | undefined
+  /**
+   * What becomes of a run that has recorded something, when no process serves its version any more: `finish` goes on with
+   * another version, if that has all steps which were recorded, with the same paths and kinds; `fail` ends it as FAILED
+   * with DEFINITION_CHANGED.
+   *
+   * @default 'finish'
+   */
+  readonly onVersionChange?: VersionPolicy | undefined
+  /**
+   * How long its runs are kept after their end: older ones are deleted, and their sessions with them where nothing else is
+   * left of these.
+   *
+   * @default what the process keeps to (`retentionMs` of `createKern`), which is for ever if it has no setting
+   */
+  readonly retention?: Duration | undefined
+  /** Starts runs by itself at certain times. @default never */
+  readonly schedule?: ScheduleOptions<Input extends Schema ? StandardSchemaV1.InferInput<Input> : Json> | undefined
 }
 
 /** How long the block of history may be. */
@@ -71,6 +106,11 @@ const WORKFLOW_KEYS = [
   'numHistoryRuns',
   'historyBudget',
   'timeout',
+  'priority',
+  'concurrency',
+  'onVersionChange',
+  'retention',
+  'schedule',
 ] as const satisfies readonly (keyof WorkflowOptions<undefined, undefined, readonly WorkflowNode[]>)[]
 
 const DEFAULT_HISTORY_RUNS = 3
@@ -109,6 +149,12 @@ export function defineWorkflow(given: unknown): WorkflowDefinition {
       readCount(`numHistoryRuns of ${named}`, options.numHistoryRuns, MAX_HISTORY_RUNS) ?? DEFAULT_HISTORY_RUNS,
     historyBudget: readBudget(named, options.historyBudget),
     timeoutMs: readTimeout(`timeout of ${named}`, options.timeout),
+    priority: readPriority(`priority of ${named}`, options.priority) ?? 0,
+    concurrency: readCount(`concurrency of ${named}`, options.concurrency, MAX_CONCURRENCY),
+    onVersionChange:
+      readChoice(`onVersionChange of ${named}`, options.onVersionChange, ['finish', 'fail'] as const) ?? 'finish',
+    retentionMs: readTimeout(`retention of ${named}`, options.retention, MAX_DURABLE_MS),
+    schedule: readSchedule(named, options.schedule),
   }
   checkHistory(named, options, { nodes, byDefault: unversioned.addWorkflowHistoryToSteps })
   const version = versionOf(unversioned)

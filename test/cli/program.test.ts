@@ -25,12 +25,15 @@ describe('the command line', () => {
     expect(await run('--version')).toEqual({ code: 0, out: `${version}\n`, err: '' })
   })
 
-  test.each([[['--help']], [['start', '--help']], [['migrate', '--help']], [['schema', '--help']]])(
-    '%j prints what there is',
-    async (args) => {
-      expect(await run(...args)).toMatchObject({ code: 0, out: expect.stringContaining('Usage: kern'), err: '' })
-    },
-  )
+  test.each([
+    [['--help']],
+    [['start', '--help']],
+    [['migrate', '--help']],
+    [['prune', '--help']],
+    [['schema', '--help']],
+  ])('%j prints what there is', async (args) => {
+    expect(await run(...args)).toMatchObject({ code: 0, out: expect.stringContaining('Usage: kern'), err: '' })
+  })
 
   test.each([[[]], [['bogus']], [['start', '--bogus']], [['schema', '--output']], [['migrate', 'now']]])(
     '%j is used wrongly: exit code 2',
@@ -74,6 +77,8 @@ test('a started server says what it serves, and where', () => {
       { id: 'one', name: 'The One', steps: 1 },
       { id: 'two', name: 'The Two', steps: 3 },
     ],
+    role: 'all',
+    url: 'http://127.0.0.1:4000',
     graphql: 'http://127.0.0.1:4000/graphql',
     websocket: 'ws://127.0.0.1:4000/graphql',
   })

@@ -9,7 +9,7 @@ import { onEachDatabase } from '../support/databases.ts'
 
 function session(sessionId: string): typeof sessions.$inferInsert {
   const at = new Date('2026-01-02T03:04:05.678Z')
-  const texts = { state: '{}', workflowData: '{}', displayName: 'one' }
+  const texts = { state: '{}', workflowVersion: 'v', displayName: 'one' }
   return { sessionId, workflowId: 'w', workflowName: 'W', ...texts, tags: [], createdAt: at, updatedAt: at }
 }
 
@@ -153,8 +153,7 @@ onEachDatabase((_name, open) => {
     await db
       .insert(runs)
       .values([run(ids[0], 'nested', 1), { ...run(ids[1], 'nested', 2), metadata: '"10.5"', tags: ['a,"b"'] }])
-    const at = new Date('2026-01-02T03:04:05.006Z')
-    await db.insert(runEvents).values({ runId: ids[1], seq: 1, type: 'RUN_QUEUED', at, data: '{"z":1,"a":-0}' })
+    await db.insert(runEvents).values({ runId: ids[1], seq: 1, events: '[["RUN_QUEUED", 1,null,null,{"z":1,"a":-0}]]' })
 
     const query = {
       where: { sessionId: 'nested' },
@@ -165,9 +164,7 @@ onEachDatabase((_name, open) => {
     expect(found?.runs.map(({ number }) => number)).toEqual([2, 1])
     const [second] = found?.runs ?? []
     expect(second).toMatchObject({ runId: ids[1], metadata: '"10.5"', tags: ['a,"b"'] })
-    expect(second?.events).toEqual([
-      { runId: ids[1], seq: 1, type: 'RUN_QUEUED', at, stepPath: null, name: null, data: '{"z":1,"a":-0}' },
-    ])
+    expect(second?.events).toEqual([{ runId: ids[1], seq: 1, events: '[["RUN_QUEUED", 1,null,null,{"z":1,"a":-0}]]' }])
     expect(await db.transaction((tx) => tx.query.sessions.findFirst(query))).toEqual(found)
 
     const upwards = await db.query.runs.findFirst({

@@ -127,7 +127,7 @@ test('of many that migrate an empty Postgres database at the same time, one does
   const [first] = databases
   if (!first) throw new Error('no database')
   await rows(first.db, EMPTY)
-  await Promise.all(databases.map(migrate))
+  await Promise.all(databases.map((database) => migrate(database)))
   await assertMigrated(first)
   const [count] = await rows<{ n: number }>(
     first.db,

@@ -258,7 +258,7 @@ test('a connection that went dead in silence fails by the deadline, and the pool
   const fresh = await freshPostgres()
   const direct = new URL(fresh.kind === 'postgres' ? fresh.url : '')
   direct.port = String(proxy.port)
-  await using database = await openDatabase(postgres(direct.href, { maxConnections: 2 }), { deadlineMs: 400 })
+  await using database = await openDatabase(postgres(direct.href, { maxConnections: 2 }), { deadlineMs: 2_000 })
   expect(await rows(database.db, sql`select 1 as one`)).toEqual([{ one: 1 }])
 
   proxy.blackhole()

@@ -3,12 +3,11 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
-import { type DatabaseUrl, pglite } from '../../src/config.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openDatabase } from '../../src/db/client.ts'
-import { freshPostgres } from '../support/databases.ts'
 import { durable, type Order } from '../support/killed.child.ts'
 import { runsOf, startKern } from '../support/kerns.ts'
+import { PLACES } from '../support/places.ts'
 
 const CHILD = join(import.meta.dirname, '..', 'support', 'killed.child.ts')
 
@@ -19,29 +18,7 @@ async function dies(order: Order): Promise<void> {
   expect(signal, `the end of the process that was to die at ${order.dieAt}`).toBe('SIGKILL')
 }
 
-interface Place {
-  readonly url: DatabaseUrl
-  /** As a process of its own is told. */
-  readonly text: string
-  readonly image: string | null
-}
-
-async function embedded(): Promise<Place> {
-  const folder = await mkdtemp(join(tmpdir(), 'kern-killed-'))
-  onTestFinished(() => rm(folder, { recursive: true }))
-  const data = join(folder, 'data')
-  return { url: pglite(data), text: data, image: inject('image') }
-}
-
-async function server(): Promise<Place> {
-  const url = await freshPostgres()
-  return { url, text: url.kind === 'postgres' ? url.url : '', image: null }
-}
-
-describe.each([
-  ['PGlite', embedded],
-  ['Postgres', server],
-])('on %s', (_name, openPlace) => {
+describe.each(PLACES)('on %s', (_name, openPlace) => {
   test('a run goes on after each process that is killed, and no finished step runs again', async () => {
     const { url, text, image } = await openPlace()
     const folder = await mkdtemp(join(tmpdir(), 'kern-effects-'))

@@ -4,7 +4,8 @@ import { systemClock } from '../../src/clock.ts'
 import type { Database } from '../../src/db/client.ts'
 import { runs } from '../../src/db/tables.ts'
 import { createOwnership } from '../../src/dispatch/ownership.ts'
-import { createWorker, type Worker, type WorkerDeps } from '../../src/dispatch/worker.ts'
+import { createWorker, type Worker } from '../../src/dispatch/worker.ts'
+import type { WorkerDeps } from '../../src/dispatch/workerDeps.ts'
 import type { RunControl } from '../../src/engine/executor.ts'
 import type { RunWrite } from '../../src/engine/ports.ts'
 import type { RunRecord } from '../../src/engine/records.ts'
@@ -54,9 +55,10 @@ onEachDatabase((_name, open) => {
     const parts = createParts(database)
     const definition = defineWorkflow({ name: `W ${newId()}`, steps: [step('one', () => 1)] })
     const executed: string[] = []
+    const ownership = createOwnership({ db, workerId: newId(), host: 'test', pid: 1, exclusive: false })
     const worker: Worker = createWorker({
-      ownership: createOwnership({ db, workerId: newId(), host: 'test', pid: 1, exclusive: false }),
-      load: (runId) => takenRun(db, parts.reader, runId),
+      ownership,
+      load: (runId) => takenRun(db, parts.reader, { runId, owner: ownership.workerId }),
       giveLostTurns: () => giveLostTurns(db),
       wakeDue: (at) => wakeDue(db, at),
       executor: {

@@ -21,7 +21,7 @@ export async function insertSessions(
     workflowName: 'Echo',
     displayName: 'New Echo session',
     state: '{}',
-    workflowData: '{}',
+    workflowVersion: 'v',
     tags: [],
     createdAt: AT,
     updatedAt: AT,

@@ -13,7 +13,8 @@ onEachServer(
 
     describe('runWorkflow', () => {
       test('answers at once, or with the end of the run where it was told to wait', async () => {
-        expect((await run(tea)).run).toMatchObject({ status: 'QUEUED', number: 1, output: null })
+        const { run: accepted } = await run(tea)
+        expect(accepted).toMatchObject({ status: expect.stringMatching(/^(QUEUED|RUNNING)$/), number: 1 })
         const { run: waited } = await run({ ...tea, waitMs: 10_000 })
         expect(waited).toMatchObject({ status: 'COMPLETED', output: 'Read about tea', session: { state: { seen: 1 } } })
       })

@@ -189,8 +189,14 @@ onEachServer(
         const event = eventIn(value)
         expect(runIds).toContain(event.run.runId)
         expect(event.type).toBe('STEP_COMPLETED')
-        const next = await take(answers, 2)
-        expect([event, ...next].map(({ step }) => step?.path)).toEqual(['research', 'analyse', 'write'])
+        // The first one may be of a run that had begun before.
+        const { runId } = await finished(served())
+        const paths: unknown[] = []
+        while (paths.length < 3) {
+          const { run, step } = eventIn((await answers.next()).value)
+          if (run.runId === runId) paths.push(step?.path)
+        }
+        expect(paths).toEqual(['research', 'analyse', 'write'])
       })
 
       test.each([

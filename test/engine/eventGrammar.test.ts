@@ -1,31 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import type { EventRecord, RunEventType, RunStatus, StepRecord, StepStatus } from '../../src/engine/records.ts'
 import { grammarFaults, type RecordedRun } from '../support/eventGrammar.ts'
+import { plainStep } from '../support/records.ts'
 
 const AT = new Date('2024-11-19T14:30:00.000Z')
 
 const stepOf = (path: string, attempts: number, given: Partial<StepRecord> = {}): StepRecord => ({
   runId: 'r',
   path,
+  ...plainStep,
   position: 0,
   parentPath: path.includes('/') ? path.slice(0, path.lastIndexOf('/')).replace(/\[\d+\]$/, '') : null,
   name: path,
-  kind: 'step',
   status: 'COMPLETED',
   inputFrom: 'run',
-  input: undefined,
   output: 1,
   outputPreview: '1',
-  partialOutput: undefined,
-  error: null,
-  statePatch: undefined,
-  decision: undefined,
-  pending: null,
-  answer: null,
-  usage: null,
-  historyUsed: false,
-  stopsRun: false,
-  maxAttempts: 1,
   attempts: Array.from({ length: attempts }, (_, index) => ({
     number: index + 1,
     startedAt: AT.toISOString(),

@@ -3,6 +3,7 @@ import { newId } from '../../src/ids.ts'
 import { isJsonObject, type Json } from '../../src/json.ts'
 import type { WorkflowDefinition, WorkflowNode } from '../../src/workflow/definition.ts'
 import { childrenOf } from '../../src/workflow/nodes.ts'
+import { plainRun, plainStep } from '../support/records.ts'
 
 /** What happens in a run that is made up. Paths are those of the run. */
 export interface Happenings {
@@ -19,31 +20,14 @@ const AT = new Date('2024-11-19T14:30:00Z')
 export function runOf(definition: WorkflowDefinition, given: Partial<RunRecord> = {}): RunRecord {
   return {
     runId: newId(),
+    ...plainRun,
     sessionId: newId(),
     number: 1,
     workflowId: definition.id,
     workflowName: definition.name,
     workflowVersion: definition.version,
-    userId: null,
     status: 'FAILED',
-    inputPreview: '',
-    outputPreview: null,
-    error: null,
-    stoppedBy: null,
-    historyRunIds: [],
-    retryOf: null,
-    metadata: undefined,
-    tags: [],
-    idempotencyKey: null,
-    stepCount: 0,
-    attemptCount: 0,
-    usage: null,
     lastSeq: 1,
-    answers: 0,
-    wakeAt: null,
-    cancelRequestedAt: null,
-    cancelReason: null,
-    epoch: 1,
     createdAt: AT,
     startedAt: AT,
     completedAt: AT,
@@ -179,6 +163,7 @@ function together(path: string, ends: readonly End[]): End {
 function rowOf({ node, path, parentPath, input }: Placed, position: number): StepRecord {
   const at = new Date(AT.getTime() + position)
   return {
+    ...plainStep,
     runId: 'source',
     path,
     position,
@@ -189,18 +174,6 @@ function rowOf({ node, path, parentPath, input }: Placed, position: number): Ste
     inputFrom: input.source,
     // A map without a function takes its items from its input.
     input: node.kind === 'map' && !node.items ? ['one', 'two'] : input.value,
-    output: undefined,
-    outputPreview: null,
-    partialOutput: undefined,
-    error: null,
-    statePatch: undefined,
-    decision: undefined,
-    pending: null,
-    answer: null,
-    usage: null,
-    historyUsed: false,
-    stopsRun: false,
-    maxAttempts: 1,
     attempts: [{ number: 1, startedAt: at.toISOString(), completedAt: at.toISOString(), error: null }],
     startedAt: at,
     completedAt: at,

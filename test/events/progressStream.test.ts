@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Database } from '../../src/db/client.ts'
 import type { EventStreams } from '../../src/engine/api.ts'
 import { encodeEventCursor } from '../../src/engine/cursor.ts'
-import type { ReaderFor } from '../../src/engine/ports.ts'
+import type { ReaderFor } from '../../src/engine/reader.ts'
 import type { EventRecord, RunEventType, RunRecord } from '../../src/engine/records.ts'
 import { createRegistry } from '../../src/engine/registry.ts'
 import type { Json } from '../../src/json.ts'
@@ -46,9 +46,12 @@ onEachDatabase((_name, open) => {
   function tellerOf(run: RunRecord) {
     const { runId, sessionId, workflowId, number } = run
     const journal = createJournal({
+      flushes: database.db,
+      random: () => 0.5,
+      closing: new AbortController().signal,
       db: database.db,
       advance: (id) => advance(database.db, id),
-      sleep: async () => undefined,
+      clock: { now: () => new Date(), sleep: async () => undefined },
     })
     let seq = run.lastSeq
     const write = async (events: readonly [RunEventType, string?][], given: Parameters<typeof writeOf>[1] = {}) => {

@@ -4,12 +4,13 @@ import { createLoaders, type KernContext } from '../../schema/context.ts'
 import { createSchema } from '../../schema/index.ts'
 import type { Commands, EventStreams, Workflows } from '../../src/engine/api.ts'
 import { encodeEventCursor } from '../../src/engine/cursor.ts'
-import type { Page, PageRequest, Reader, RunFilter, StepKey } from '../../src/engine/ports.ts'
+import type { Page, PageRequest, Reader, RunFilter, StepKey } from '../../src/engine/reader.ts'
 import type { EventRecord, RunPayload, RunRecord, SessionRecord, StepRecord } from '../../src/engine/records.ts'
 import type { WorkflowDefinition } from '../../src/workflow/definition.ts'
 import { defineWorkflow } from '../../src/workflow/workflow.ts'
 import { sequence } from '../../src/workflow/sequence.ts'
 import { step } from '../../src/workflow/step.ts'
+import { plainRun, plainStep } from '../support/records.ts'
 
 const AT = new Date('2024-11-19T14:30:00.000Z')
 
@@ -52,32 +53,14 @@ export function sessionRecord(sessionId: string, given: Partial<SessionRecord> =
 
 export function runRecord(n: number, given: Partial<RunRecord> = {}): RunRecord {
   return {
+    ...plainRun,
     runId: runIdOf(n),
     sessionId: 's1',
     number: n,
     workflowId: 'pipeline',
     workflowName: 'Pipeline',
-    workflowVersion: 'v',
-    userId: null,
     status: 'COMPLETED',
-    inputPreview: '',
-    outputPreview: null,
-    error: null,
-    stoppedBy: null,
-    historyRunIds: [],
-    retryOf: null,
-    metadata: undefined,
-    tags: [],
-    idempotencyKey: null,
-    stepCount: 0,
-    attemptCount: 0,
-    usage: null,
     lastSeq: 3,
-    answers: 0,
-    wakeAt: null,
-    cancelRequestedAt: null,
-    cancelReason: null,
-    epoch: 1,
     createdAt: AT,
     startedAt: new Date(AT.getTime() + 5),
     completedAt: new Date(AT.getTime() + 25),
@@ -88,27 +71,14 @@ export function runRecord(n: number, given: Partial<RunRecord> = {}): RunRecord 
 
 export function stepRecord(runId: string, path: string, given: Partial<StepRecord> = {}): StepRecord {
   return {
+    ...plainStep,
     runId,
     path,
     position: 0,
     parentPath: null,
     name: path,
-    kind: 'step',
     status: 'COMPLETED',
     inputFrom: 'own',
-    input: undefined,
-    output: undefined,
-    outputPreview: null,
-    partialOutput: undefined,
-    error: null,
-    statePatch: undefined,
-    decision: undefined,
-    pending: null,
-    answer: null,
-    usage: null,
-    historyUsed: false,
-    stopsRun: false,
-    maxAttempts: 1,
     attempts: [],
     startedAt: AT,
     completedAt: null,

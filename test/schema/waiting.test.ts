@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { StepKey } from '../../src/engine/ports.ts'
+import type { StepKey } from '../../src/engine/reader.ts'
 import type { PendingWait, StepRecord } from '../../src/engine/records.ts'
 import { approval } from '../../src/workflow/approval.ts'
 import { map } from '../../src/workflow/map.ts'

@@ -10,7 +10,7 @@ import {
 import { createClient as createSseClient } from 'graphql-sse'
 import { createClient as createWsClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
-import type { ReaderFor } from '../../src/engine/ports.ts'
+import type { ReaderFor } from '../../src/engine/reader.ts'
 import { KernError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
 import type { ServerParts } from '../../src/server/context.ts'

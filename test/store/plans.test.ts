@@ -3,11 +3,11 @@ import connect from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { type Database, openDatabase, rows } from '../../src/db/client.ts'
 import { createOwnership } from '../../src/dispatch/ownership.ts'
-import type { PageRequest, Reader } from '../../src/engine/ports.ts'
+import type { PageRequest, Reader } from '../../src/engine/reader.ts'
 import { newId } from '../../src/ids.ts'
 import { createCommandStore } from '../../src/store/commandStore.ts'
 import { createReaderFor } from '../../src/store/reader.ts'
-import { STEP_COLUMNS, stepRows } from '../../src/store/stepRows.ts'
+import { insertSteps } from '../../src/store/stepRows.ts'
 import { takenRun } from '../../src/store/takenRun.ts'
 import { giveLostTurns } from '../../src/store/turns.ts'
 import { wakeDue } from '../../src/store/wake.ts'
@@ -24,9 +24,9 @@ const idOf = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0
 
 const FILL = [
   sql.raw(`
-    insert into kern.sessions (session_id, workflow_id, workflow_name, user_id, display_name, state, workflow_data,
+    insert into kern.sessions (session_id, workflow_id, workflow_name, user_id, display_name, state, workflow_version,
       tags, run_count, active_run_id, created_at, updated_at)
-    select 's' || n, 'w' || n % 20, 'W', 'u' || n % 500, 'Session ' || n, '{}', '{}', array['t' || n % 200], 1,
+    select 's' || n, 'w' || n % 20, 'W', 'u' || n % 500, 'Session ' || n, '{}', 'v', array['t' || n % 200], 1,
       case when n % 1000 = 0 then ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid end,
       now() - make_interval(secs => n), now() - make_interval(secs => n / 2)
     from generate_series(1, ${ROWS}) n`),
@@ -45,8 +45,8 @@ const FILL = [
     from generate_series(1, ${ROWS}) n`),
   sql.raw(`insert into kern.run_payloads (run_id, input, output) select run_id, '1', '1' from kern.runs`),
   sql.raw(`
-    insert into kern.run_events (run_id, seq, type, at)
-    select run_id, seq, 'LOG', now() from kern.runs cross join generate_series(1, 3) seq`),
+    insert into kern.run_events (run_id, seq, events)
+    select run_id, seq, '[["LOG",1700000000000,null,null]]' from kern.runs cross join generate_series(1, 3) seq`),
   sql.raw('analyze'),
 ]
 
@@ -130,18 +130,27 @@ describe('on Postgres with many rows', () => {
   test('what is asked most reads the rows that it gives, and not all others of its workflow or session too', async () => {
     const reader = createReaderFor(database.db)(SYSTEM_VIEWER)
     const asked: readonly (readonly [string, () => Promise<unknown>])[] = [
-      ['sessions_active', () => giveLostTurns(database.db)],
+      ['sessions_turn_due', () => giveLostTurns(database.db)],
       ['runs_by_wake', () => wakeDue(database.db, new Date())],
-      ['runs_open', () => ownershipOn(database.db).waiting(['w0', 'w10'], 100)],
       ['runs_by_workflow_end', () => reader.liveRuns('w0', new Date())],
-      ['runs_by_session_created', () => reader.runPage({ sessionId: 's1' }, NEWEST, PAGE)],
+      ['runs_by_number', () => reader.runPage({ sessionId: 's1' }, NEWEST, PAGE)],
       ['runs_by_number', () => reader.completedRuns('s1', 1_900, 3)],
-      ['runs_by_status', () => reader.runPage({ statuses: ['RUNNING'] }, NEWEST, PAGE)],
+      ['runs_unfinished', () => reader.runPage({ statuses: ['RUNNING'] }, NEWEST, PAGE)],
       ['sessions_by_updated', () => reader.sessionPage({}, { field: 'UPDATED_AT', direction: 'DESC' }, PAGE)],
     ]
     for (const [index, work] of asked) {
       for (const plan of await plansOf(work)) expect(plan).toContain(index)
     }
+  })
+
+  test('the newest 20 runs of a session are read in the order of its index, and no others are', async () => {
+    const reader = createReaderFor(database.db)(SYSTEM_VIEWER)
+    const [plan = '', ...others] = await plansOf(() =>
+      reader.runPage({ sessionId: 's1' }, NEWEST, { ...PAGE, limit: 20 }),
+    )
+    expect(others).toEqual([])
+    expect(plan).toMatch(/Limit[\s\S]*Index Scan Backward using runs_by_number/)
+    expect(plan).not.toMatch(/Sort|Seq Scan on runs/)
   })
 
   test('a page in the middle of a list is found by an index', async () => {
@@ -165,7 +174,7 @@ describe('on Postgres with many rows', () => {
     await expectIndexes(() => ownership.waiting(['w0', 'w10'], 100))
     await expectIndexes(() => ownership.requests())
     await expectIndexes(() => ownership.claim(idOf(3), ['w0', 'w10'], new Date()))
-    await expectIndexes(() => takenRun(db, createReaderFor(db)(SYSTEM_VIEWER), idOf(1000)))
+    await expectIndexes(() => takenRun(db, createReaderFor(db)(SYSTEM_VIEWER), { runId: idOf(1000), owner: newId() }))
   })
 
   test('what a run is accepted, answered and cancelled by is found by an index', async () => {
@@ -175,8 +184,7 @@ describe('on Postgres with many rows', () => {
     await expectIndexes(() => store.accept(newRun(still, { sessionId: 's1', onBusy: 'INTERRUPT' })))
     const [run] = await createReaderFor(database.db)(SYSTEM_VIEWER).runs([idOf(4000)])
     if (!run) throw new Error('there is no run to answer')
-    const steps = stepRows([waitingStepOf(run, 'one')])
-    await database.db.execute(sql`insert into kern.step_results (${STEP_COLUMNS}) ${steps}`)
+    await database.db.execute(insertSteps([waitingStepOf(run, 'one')]))
     await expectIndexes(async () => {
       expect(await store.answer(answerOf(run, 'one'))).toMatchObject({ type: 'answered', parked: true })
     })

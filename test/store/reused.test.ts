@@ -2,9 +2,12 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { Database } from '../../src/db/client.ts'
 import { isReused, type RunRecord, type StepRecord } from '../../src/engine/records.ts'
 import { newId } from '../../src/ids.ts'
+import { previewOf } from '../../src/json.ts'
 import { takenRun } from '../../src/store/takenRun.ts'
 import { onEachDatabase } from '../support/databases.ts'
 import { createParts, eventOf, newRun, stepOf, still, writeOf } from '../support/parts.ts'
+
+const DEEP = { deep: ['{"a"}', null] }
 
 onEachDatabase((_name, open) => {
   let database: Database
@@ -29,7 +32,7 @@ onEachDatabase((_name, open) => {
     test('has the rows that it takes over from the first moment on, and no events of them', async () => {
       const { start, store, reader, runOf } = createParts(database)
       const retry = retryOf(await start(), (run) => [
-        reused(run, 'one', { output: { deep: ['{"a"}', null] } }),
+        reused(run, 'one', { output: DEEP, outputPreview: previewOf(DEEP) }),
         reused(run, 'two', {
           status: 'RUNNING',
           inputFrom: 'own',
@@ -47,7 +50,7 @@ onEachDatabase((_name, open) => {
       })
       expect(outcome).toMatchObject({ run: await runOf(retry.runId) })
       const [steps = []] = await reader.steps([retry.runId])
-      const inputs = ['again', [1], { deep: ['{"a"}', null] }]
+      const inputs = ['again', [1], DEEP]
       expect(steps).toEqual(retry.reused.map((step, index) => ({ ...step, input: inputs[index] })))
       expect(steps.map(isReused)).toEqual([true, false, true])
       const events = await reader.events(retry.runId, { afterSeq: 0, limit: 9, types: null })
@@ -78,7 +81,7 @@ onEachDatabase((_name, open) => {
       const retry = { ...retryOf(run, (of) => [reused(of, 'one')]), session: newRun(still).session }
       await store.accept(retry)
       await ownership.claim(retry.runId, [run.workflowId], new Date())
-      const taken = async () => await takenRun(database.db, reader, retry.runId)
+      const taken = async () => await takenRun(database.db, reader, { runId: retry.runId, owner: ownership.workerId })
       const first = await taken()
       expect(first).toMatchObject({ fresh: true, steps: [{ path: 'one', output: 'one', attempts: [] }] })
       if (!first) throw new Error('the retry is gone')
@@ -104,9 +107,12 @@ onEachDatabase((_name, open) => {
   })
 
   test('nothing is read of the steps of a run that has none yet', async () => {
-    const { start, reader } = createParts(database)
+    const { start, reader, ownership } = createParts(database)
     const { runId } = await start()
     const unread = { ...reader, steps: () => Promise.reject(new Error('the steps were read')) }
-    expect(await takenRun(database.db, unread, runId)).toMatchObject({ fresh: true, steps: [] })
+    expect(await takenRun(database.db, unread, { runId, owner: ownership.workerId })).toMatchObject({
+      fresh: true,
+      steps: [],
+    })
   })
 })

@@ -52,6 +52,24 @@ onEachDatabase((_name, open) => {
       }
     })
 
+    test('tells of those that were paused, once each, when another connection finds it done', async () => {
+      const { parked, runOf } = parts()
+      const due = [await parked({ wakeAt: DUE }), await parked({ wakeAt: DUE })]
+      await parked({ status: 'RUNNING', wakeAt: DUE })
+      const told: unknown[] = []
+      const found: Promise<RunRecord>[] = []
+      for (let time = 1; time <= 2; time += 1) {
+        await wakeDue(database.db, DUE, (change) => {
+          told.push(change)
+          found.push(runOf(change.runId))
+        })
+      }
+      const changes = due.map(({ runId, sessionId, workflowId }) => ({ runId, sessionId, workflowId, settled: false }))
+      expect(told).toHaveLength(2)
+      expect(told).toEqual(expect.arrayContaining(changes))
+      for (const run of await Promise.all(found)) expect(run).toMatchObject({ status: 'RUNNING', lastSeq: 3 })
+    })
+
     test('tells when it was done', async () => {
       const { parked, newEvents } = parts()
       const run = await parked({ wakeAt: LATER })

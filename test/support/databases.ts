@@ -42,7 +42,7 @@ export function onEachDatabase(suite: (name: 'PGlite' | 'Postgres', open: OpenFr
 /** The URL of a fresh, migrated Postgres database, for tests that open it more than once or in other processes. */
 export async function freshPostgres(): Promise<DatabaseUrl> {
   const { url } = await clone()
-  return server(url)
+  return server(url, CONNECTIONS)
 }
 
 function opening(open: OpenFresh, databases: Database[]): OpenFresh {
@@ -80,8 +80,11 @@ async function openEmbedded(options?: OpenOptions): Promise<Database> {
 async function openPostgres(names: string[], options?: OpenOptions): Promise<Database> {
   const { url, name } = await clone()
   names.push(name)
-  return await openDatabase(server(url), options)
+  return await openDatabase(server(url, CONNECTIONS), options)
 }
+
+/** Fewer than by default: several files run at once, some with several processes, and a server has a hundred. */
+const CONNECTIONS = { maxConnections: 6 }
 
 let clones = 0
 

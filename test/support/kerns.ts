@@ -1,9 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import type { Database } from '../../src/db/client.ts'
-import type { RunFilter } from '../../src/engine/ports.ts'
+import type { RunFilter } from '../../src/engine/reader.ts'
 import type { EventRecord, RunRecord } from '../../src/engine/records.ts'
-import { createKernOn, type Kern, type KernOptions, type Pace } from '../../src/kern.ts'
+import { createKernOn, type Kern, type KernOptions } from '../../src/kern.ts'
+import type { Pace } from '../../src/wiring/pace.ts'
 import { createLog } from '../../src/log.ts'
 import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { HasDefinition } from '../../src/workflow/definition.ts'
@@ -18,11 +20,19 @@ export type KernSettings = Omit<KernOptions, 'db' | 'workflows'> & Pace
 export async function startKern(
   database: Database,
   workflows: readonly HasDefinition[],
-  { leaseMs, heartbeatMs, pollMs, parkMs, ...options }: KernSettings = {},
+  { leaseMs, heartbeatMs, pollMs, parkMs, maxDeaths, hints, tamper, ...options }: KernSettings = {},
 ): Promise<Kern> {
   const log = createLog({ level: 'silent' })
   const settings = { log, graceMs: 1_000, drainMs: 0, ...options, workflows }
-  const kern = await createKernOn(database, settings, { leaseMs, heartbeatMs, pollMs, parkMs })
+  const kern = await createKernOn(database, settings, {
+    leaseMs,
+    heartbeatMs,
+    pollMs,
+    parkMs,
+    maxDeaths,
+    hints,
+    tamper,
+  })
   onTestFinished(async () => {
     await kern.close()
     for (const { definition } of workflows) await expectSoundRuns(kern, { workflowId: definition.id })
@@ -133,7 +143,8 @@ export function createTestClock(clock: Clock, { hold = () => false, skip = () =>
       signal?.throwIfAborted()
       if (!hold(ms) && !skip(ms)) return await clock.sleep(ms, signal)
       held.push(ms)
-      if (skip(ms)) return
+      // A turn of the event loop: what is tried again until it is answered would else keep all else waiting.
+      if (skip(ms)) return await nextTurn()
       const { asked, over } = waitOf(ms)
       asked.resolve()
       const aborted = new Promise<never>((_resolve, reject) => {

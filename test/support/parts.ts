@@ -12,6 +12,7 @@ import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { WorkflowDefinition } from '../../src/workflow/definition.ts'
 import { step } from '../../src/workflow/step.ts'
 import { defineWorkflow } from '../../src/workflow/workflow.ts'
+import { plainStep } from './records.ts'
 
 /** A workflow that nothing executes. */
 export const still = defineWorkflow({ name: 'Still', steps: [step('one', () => 1), step('two', () => 2)] })
@@ -24,13 +25,14 @@ export function newRun(definition: WorkflowDefinition, given: Partial<NewRun> & 
     runId: newId(),
     session: {
       sessionId,
+      isNew: false,
       workflowId: definition.id,
       workflowName: definition.name,
       userId: null,
       name: null,
       displayName: 'A session',
       state: {},
-      workflowData: definition.data,
+      workflowVersion: definition.version,
       metadata: undefined,
       tags: [],
       at,
@@ -45,6 +47,7 @@ export function newRun(definition: WorkflowDefinition, given: Partial<NewRun> & 
     idempotencyKey: null,
     requestHash: null,
     onBusy: 'QUEUE',
+    priority: 0,
     retryOf: null,
     reused: [],
     at,
@@ -70,7 +73,14 @@ export function createParts(database: Database) {
     store,
     reader,
     ownership,
-    journal: createJournal({ db, advance: (sessionId) => advance(db, sessionId), sleep: async () => undefined }),
+    journal: createJournal({
+      flushes: db,
+      random: () => 0.5,
+      closing: new AbortController().signal,
+      db,
+      advance: (sessionId) => advance(db, sessionId),
+      clock: { now: () => new Date(), sleep: async () => undefined },
+    }),
     runOf,
     /** Accepts a run, and takes it if it has its turn. */
     async start(given: Parameters<typeof newRun>[1] = {}): Promise<RunRecord> {
@@ -84,27 +94,16 @@ export function createParts(database: Database) {
 }
 
 export const stepOf = (run: RunRecord, path: string, given: Partial<StepRecord> = {}): StepRecord => ({
+  ...plainStep,
   runId: run.runId,
   path,
   position: path === 'one' ? 0 : 1,
   parentPath: null,
   name: path,
-  kind: 'step',
   status: 'COMPLETED',
   inputFrom: 'run',
-  input: undefined,
   output: path,
   outputPreview: path,
-  partialOutput: undefined,
-  error: null,
-  statePatch: undefined,
-  decision: undefined,
-  pending: null,
-  answer: null,
-  usage: null,
-  historyUsed: false,
-  stopsRun: false,
-  maxAttempts: 1,
   attempts: [
     { number: 1, startedAt: run.createdAt.toISOString(), completedAt: run.createdAt.toISOString(), error: null },
   ],

@@ -1,4 +1,4 @@
-import { spawn, type SpawnOptions } from 'node:child_process'
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process'
 import { access, chown, constants, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
@@ -26,7 +26,7 @@ export async function findServer(): Promise<TestServer> {
     if (await answers(LOCAL_URL)) return { url: LOCAL_URL, stop: async () => {} }
   }
   const binaries = own === 'npm' ? packagedBinaries() : ((await installedBinaries()) ?? packagedBinaries())
-  return await startCluster(binaries)
+  return await startCluster(binaries, { settings: ['fsync = off'] })
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -64,9 +64,38 @@ function packagedBinaries(): string {
   return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native', 'bin')
 }
 
-/** A cluster in a folder of its own, which trusts everybody on 127.0.0.1 and does not wait for the disk. */
-async function startCluster(binaries: string): Promise<TestServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'kern-postgres-'))
+/** A server of our own. */
+export interface Cluster extends TestServer {
+  /** Starts it again; resolves when it answers. */
+  start(): Promise<void>
+  /**
+   * Stops it and keeps its data: SIGINT ends connections and writes everything down, SIGQUIT does neither, as after a
+   * crash.
+   */
+  halt(signal: 'SIGINT' | 'SIGQUIT'): Promise<void>
+  /** False if it has ended, by itself too. */
+  isRunning(): boolean
+}
+
+export interface ClusterOptions {
+  /** Lines of `postgresql.conf`. */
+  readonly settings?: readonly string[]
+  /** Where its folder is made. @default that of temporary files */
+  readonly parent?: string
+}
+
+/** A cluster of the test that asks for it, which writes to the disk as a server in production does. */
+export async function ownCluster({ settings = [], parent }: ClusterOptions = {}): Promise<Cluster> {
+  const binaries = (await installedBinaries()) ?? packagedBinaries()
+  return await startCluster(binaries, {
+    settings: ['fsync = on', ...settings],
+    ...(parent === undefined ? {} : { parent }),
+  })
+}
+
+/** A cluster in a folder of its own, which trusts everybody on 127.0.0.1. */
+async function startCluster(binaries: string, { settings = [], parent = tmpdir() }: ClusterOptions): Promise<Cluster> {
+  const folder = await mkdtemp(join(parent, 'kern-postgres-'))
   const account = await unprivileged()
   let programs = binaries
   if (account) {
@@ -88,25 +117,38 @@ async function startCluster(binaries: string): Promise<TestServer> {
       `port = ${port}`,
       `listen_addresses = '127.0.0.1'`,
       `unix_socket_directories = ''`,
-      'fsync = off',
       'max_connections = 200',
+      ...settings,
       '',
     ].join('\n'),
   )
-  const server = spawn(join(programs, 'postgres'), ['-D', data], { ...options, stdio: 'ignore' })
-  // A run of the tests that is killed must not leave its server behind.
-  const kill = (): void => void server.kill('SIGQUIT')
-  process.once('exit', kill)
-  const exited = new Promise<void>((resolve) => server.once('exit', () => resolve()))
-
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-  await ready(url, exited)
+  let running: { server: ChildProcess; exited: Promise<void> } | null = null
+  const start = async (): Promise<void> => {
+    const server = spawn(join(programs, 'postgres'), ['-D', data], { ...options, stdio: 'ignore' })
+    const exited = new Promise<void>((resolve) => server.once('exit', () => resolve()))
+    running = { server, exited }
+    void exited.then(() => {
+      running = null
+    })
+    await ready(url, exited)
+  }
+  const halt = async (signal: NodeJS.Signals): Promise<void> => {
+    running?.server.kill(signal)
+    await running?.exited
+  }
+  // A run of the tests that is killed must not leave its server behind.
+  const kill = (): void => void running?.server.kill('SIGQUIT')
+  process.once('exit', kill)
+  await start()
   return {
     url,
+    start,
+    halt,
+    isRunning: () => running !== null,
     stop: async () => {
       process.removeListener('exit', kill)
-      server.kill('SIGQUIT')
-      await exited
+      await halt('SIGQUIT')
       await rm(folder, { recursive: true, force: true })
     },
   }

@@ -58,7 +58,7 @@ export function startProcess(folder: string, args: readonly string[]): KernProce
     if (!text.startsWith('{')) return
     const line: Record<string, unknown> = JSON.parse(text)
     lines.push(line)
-    if (line['msg'] === 'Kern listens') listening.resolve(String(line['graphql']))
+    if (line['msg'] === 'Kern listens') listening.resolve(String(line['graphql'] ?? line['url']))
   })
   child.stderr.on('data', (chunk: Buffer) => {
     written.err += chunk.toString()
@@ -75,6 +75,6 @@ export function startProcess(folder: string, args: readonly string[]): KernProce
 }
 
 /** Serves the workflows of a project from a database, on a free port. */
-export function startServer(folder: string, database: string): KernProcess {
-  return startProcess(folder, ['start', '--port', '0', '--workflows', 'flow.ts', '--database', database])
+export function startServer(folder: string, database: string, ...flags: readonly string[]): KernProcess {
+  return startProcess(folder, ['start', '--port', '0', '--workflows', 'flow.ts', '--database', database, ...flags])
 }

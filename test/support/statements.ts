@@ -29,7 +29,9 @@ interface WithSession {
  */
 export function watchStatements(database: Database, see: (statement: Statement) => void): () => void {
   // Drizzle does not show its sessions in its types.
-  const sessions = [database.db, database.reserved].map((db) => (db as unknown as WithSession)._.session)
+  const sessions = [database.db, database.reserved, database.journal].map(
+    (db) => (db as unknown as WithSession)._.session,
+  )
   // An embedded database has one for both.
   const ends = [...new Set(sessions)].map((session) => watchSession(session, see))
   return () => {

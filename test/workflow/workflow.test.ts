@@ -29,6 +29,11 @@ describe('defineWorkflow', () => {
       numHistoryRuns: 3,
       historyBudget: null,
       timeoutMs: null,
+      priority: 0,
+      concurrency: null,
+      onVersionChange: 'finish',
+      retentionMs: null,
+      schedule: null,
       version: expect.stringMatching(/^[0-9a-f]{12}$/),
       nodes: [{ path: 'load', parentPath: null, node: load }],
       data: {

@@ -1,8 +1,27 @@
 import { KernError } from '../../errors.ts'
 import type { RunRequest } from '../api.ts'
 import type { CommandDeps } from './commandDeps.ts'
-import type { AcceptOutcome } from './commandStore.ts'
+import { displayNameOf } from '../../session/naming.ts'
+import type { WorkflowDefinition } from '../../workflow/definition.ts'
+import type { AcceptOutcome, NewSession, RefusedStart } from './commandStore.ts'
 import type { RunRecord } from '../records.ts'
+
+export interface SessionStart {
+  readonly sessionId: string
+  readonly isNew: boolean
+  readonly userId: string | null
+  /** By which the caller names it; null for no name. */
+  readonly name: string | null
+  readonly inputPreview: string
+  readonly at: Date
+}
+
+/** The session of a run, as it is made if it is not there yet. */
+export function sessionOf(definition: WorkflowDefinition, { inputPreview, ...given }: SessionStart): NewSession {
+  const { id: workflowId, name: workflowName, initialState: state, version: workflowVersion } = definition
+  const displayName = displayNameOf({ name: given.name, firstInputPreview: inputPreview, workflowName })
+  return { ...given, workflowId, workflowName, displayName, state, workflowVersion, metadata: undefined, tags: [] }
+}
 
 /** What is asked for, as far as a refusal tells of it. */
 export type Asked = Pick<RunRequest, 'workflowId' | 'idempotencyKey'>
@@ -25,8 +44,16 @@ function acceptedRun(outcome: AcceptOutcome, asked: Asked): RunRecord {
     case 'accepted':
     case 'repeated':
       return outcome.run
+    default:
+      throw refusal(outcome, asked)
+  }
+}
+
+/** What the caller is told of a run that was not accepted: CONFLICT, with what stands in its way. */
+export function refusal(outcome: RefusedStart, asked: Asked): KernError {
+  switch (outcome.type) {
     case 'key-conflict':
-      throw new KernError(
+      return new KernError(
         'CONFLICT',
         `idempotencyKey "${asked.idempotencyKey}" was used before, for run ${outcome.run.runId}, with another workflow, input or session`,
         { runId: outcome.run.runId },
@@ -34,7 +61,7 @@ function acceptedRun(outcome: AcceptOutcome, asked: Asked): RunRecord {
     case 'session-conflict': {
       const { sessionId, workflowId, userId } = outcome.session
       const owner = workflowId === asked.workflowId ? `user ${JSON.stringify(userId)}` : `workflow "${workflowId}"`
-      throw new KernError(
+      return new KernError(
         'CONFLICT',
         `session ${JSON.stringify(sessionId)} belongs to ${owner}: give another sessionId`,
         { sessionId },
@@ -42,7 +69,7 @@ function acceptedRun(outcome: AcceptOutcome, asked: Asked): RunRecord {
     }
     case 'busy': {
       const { runId, sessionId } = outcome.run
-      throw new KernError(
+      return new KernError(
         'CONFLICT',
         `session ${JSON.stringify(sessionId)} is busy with run ${runId}, and onBusy is REJECT`,
         { runId, sessionId },

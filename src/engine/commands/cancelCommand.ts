@@ -27,6 +27,6 @@ export function createCancelCommand(deps: CommandDeps): Commands['cancelRun'] {
     if (outcome.owned) dispatcher.abort(runId, reason ?? null)
     else dispatcher.offer(runId)
     const timeoutMs = graceMs + CANCEL_MARGIN_MS
-    return (await waitUntilSettled({ runId, reader, hub, clock, closing, timeoutMs })) ?? run
+    return (await waitUntilSettled({ runId, reader, hub, clock, closing, timeoutMs }))?.run ?? run
   }
 }

@@ -4,8 +4,9 @@ import { isUuid } from '../../ids.ts'
 import { canonicalText, isJsonObject, type Json, type JsonObject, storable, type ValueLimits } from '../../json.ts'
 import type { WorkflowDefinition } from '../../workflow/definition.ts'
 import { validate } from '../../workflow/schemaCheck.ts'
+import { isPriority, MAX_PRIORITY } from '../../workflow/validate.ts'
 import type { RunRequest, Workflows } from '../api.ts'
-import type { Reader } from '../ports.ts'
+import type { Reader } from '../reader.ts'
 import type { RunRecord } from '../records.ts'
 
 const MAX_TAGS = 50
@@ -57,6 +58,13 @@ export function checkWait(waitMs: number | undefined): number {
   const ms = waitMs ?? 0
   if (Number.isInteger(ms) && ms >= 0 && ms <= MAX_WAIT_MS) return ms
   throw invalid(['waitMs'], `is ${shown(ms)}: allowed are 0 to ${MAX_WAIT_MS} milliseconds`)
+}
+
+/** @throws KernError INPUT_INVALID */
+export function checkPriority(priority: number | undefined): number | undefined {
+  if (priority === undefined || isPriority(priority)) return priority
+  const allowed = `allowed are whole numbers from -${MAX_PRIORITY} to ${MAX_PRIORITY}`
+  throw invalid(['priority'], `is ${shown(priority)}: ${allowed}`)
 }
 
 /** A value that a caller gave: the same rules as for what steps return. @throws KernError INPUT_INVALID */

@@ -2,12 +2,14 @@ import type { Clock } from '../../clock.ts'
 import type { ValueLimits } from '../../json.ts'
 import type { Workflows } from '../api.ts'
 import type { CommandStore } from './commandStore.ts'
-import type { Dispatcher, Hub, ReaderFor } from '../ports.ts'
+import type { Dispatcher, Hub, Journal } from '../ports.ts'
+import type { ReaderFor } from '../reader.ts'
 
 /** What the commands are made of. */
 export interface CommandDeps {
   readonly workflows: Workflows
   readonly store: CommandStore
+  readonly journal: Pick<Journal, 'accept'>
   readonly readerFor: ReaderFor
   readonly dispatcher: Dispatcher
   readonly hub: Hub

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../json.ts'
+import type { CallerTransaction } from '../ownTransaction.ts'
 import type { Answer, BusyPolicy, NameSource, RunRecord, SessionRecord, StepRecord } from '../records.ts'
 
 export interface NewSession {
@@ -9,9 +10,12 @@ export interface NewSession {
   readonly name: string | null
   readonly displayName: string
   readonly state: JsonObject
-  readonly workflowData: JsonObject
+  /** Of the definition that the session shows, which was entered before. */
+  readonly workflowVersion: string
   readonly metadata: Json | undefined
   readonly tags: readonly string[]
+  /** Whether its id was made just now, so that nobody else knows the session. */
+  readonly isNew: boolean
   readonly at: Date
 }
 
@@ -28,11 +32,24 @@ export interface NewRun {
   readonly idempotencyKey: string | null
   readonly requestHash: string | null
   readonly onBusy: BusyPolicy
+  /** Among runs that wait for a worker, higher ones are taken first. */
+  readonly priority: number
   /** The run that this one is a retry of; null for any other. */
   readonly retryOf: string | null
   /** What is taken over from that run: rows of the new run, with positions 0, 1, 2 … */
   readonly reused: readonly StepRecord[]
   readonly at: Date
+}
+
+/** What the database says of a run that was accepted by the journal. */
+export interface AcceptedRow {
+  readonly number: number
+  /** Whether it has its turn: it belongs to its owner then, and has started. */
+  readonly active: boolean
+  /** When it started, if it has its turn. */
+  readonly startedAt: Date
+  /** The session's state. */
+  readonly state: JsonObject
 }
 
 export type AcceptOutcome =
@@ -51,6 +68,18 @@ export type AcceptOutcome =
   | { readonly type: 'session-conflict'; readonly session: SessionRecord }
   /** onBusy REJECT, and the session has a run that is not over. */
   | { readonly type: 'busy'; readonly run: RunRecord }
+
+/** As {@link AcceptOutcome}, where the transaction is the caller's. */
+export type OutcomeInTransaction =
+  | { readonly type: 'accepted' | 'repeated'; readonly run: Pick<RunRecord, 'runId' | 'sessionId' | 'number'> }
+  | { readonly type: 'other-database' }
+  | RefusedStart
+
+/** Why a run was not accepted, with what the refusal tells. */
+export type RefusedStart =
+  | { readonly type: 'key-conflict'; readonly run: Pick<RunRecord, 'runId'> }
+  | { readonly type: 'session-conflict'; readonly session: Pick<SessionRecord, 'sessionId' | 'workflowId' | 'userId'> }
+  | { readonly type: 'busy'; readonly run: Pick<RunRecord, 'runId' | 'sessionId'> }
 
 export type CancelOutcome =
   /** It had not started and is CANCELLED now; `nextRunId` got its turn by that. */
@@ -79,6 +108,8 @@ export type AnswerOutcome =
 /** The transactions behind the commands. Each returns what it changed, or says why it changed nothing. */
 export interface CommandStore {
   accept(run: NewRun): Promise<AcceptOutcome>
+  /** Accepts a run in a transaction of the caller. An outcome that is no acceptance has changed nothing. */
+  acceptIn(tx: CallerTransaction, run: NewRun): Promise<OutcomeInTransaction>
   cancel(runId: string, reason: string | null, at: Date): Promise<CancelOutcome | { readonly type: 'not-found' }>
   answer(request: AnswerRequest): Promise<AnswerOutcome>
   createSession(session: NewSession): Promise<{ readonly created: boolean; readonly session: SessionRecord }>

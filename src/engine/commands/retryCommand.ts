@@ -1,12 +1,11 @@
 import { KernError } from '../../errors.ts'
 import { type Json, jsonEquals, previewOf } from '../../json.ts'
-import { displayNameOf } from '../../session/naming.ts'
-import { handOver } from './acceptance.ts'
+import { handOver, sessionOf } from './acceptance.ts'
 import type { Commands, RetryRequest } from '../api.ts'
 import { checkInput, noRun, servedWorkflow, visibleRun } from './checks.ts'
 import type { CommandDeps } from './commandDeps.ts'
 import type { NewRun } from './commandStore.ts'
-import type { Reader } from '../ports.ts'
+import type { Reader } from '../reader.ts'
 import { isFinal, type RunRecord } from '../records.ts'
 import { reusedRows } from './retry.ts'
 import { defaultStart, type RetrySource } from './retryFrom.ts'
@@ -46,19 +45,7 @@ async function newRun(deps: CommandDeps, { reader, request, source }: Retrying):
   const inputPreview = previewOf(input)
   return {
     runId,
-    session: {
-      sessionId,
-      workflowId: definition.id,
-      workflowName: definition.name,
-      userId,
-      name: null,
-      displayName: displayNameOf({ name: null, firstInputPreview: inputPreview, workflowName: definition.name }),
-      state: definition.initialState,
-      workflowData: definition.data,
-      metadata: undefined,
-      tags: [],
-      at,
-    },
+    session: sessionOf(definition, { sessionId, isNew: false, userId, name: null, inputPreview, at }),
     workflowVersion: definition.version,
     userId,
     input,
@@ -69,6 +56,7 @@ async function newRun(deps: CommandDeps, { reader, request, source }: Retrying):
     idempotencyKey: null,
     requestHash: null,
     onBusy: 'QUEUE',
+    priority: run.priority,
     retryOf: run.runId,
     reused: reusedRows({ ...source, fromStep, newInput: !isSame(input, before), runId, at }),
     at,

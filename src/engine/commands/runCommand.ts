@@ -1,13 +1,15 @@
 import { type JsonObject, previewOf } from '../../json.ts'
 import { deepMerge } from '../../session/mergePatch.ts'
-import { checkSessionId, displayNameOf, manualName } from '../../session/naming.ts'
+import { checkSessionId, manualName } from '../../session/naming.ts'
 import type { Viewer } from '../../viewer.ts'
 import type { WorkflowDefinition } from '../../workflow/definition.ts'
-import { handOver } from './acceptance.ts'
+import { accept } from './accept.ts'
+import { handOver, sessionOf } from './acceptance.ts'
 import type { Commands, RunRequest } from '../api.ts'
 import {
   checkInput,
   checkObject,
+  checkPriority,
   checkTags,
   checkText,
   checkValue,
@@ -18,23 +20,33 @@ import {
 import type { CommandDeps } from './commandDeps.ts'
 import type { NewRun } from './commandStore.ts'
 import { checkedState, ownerOf } from './sessionCommands.ts'
-import { waitUntilSettled } from './waiting.ts'
+import { hasJustBegun, waitUntilSettled } from './waiting.ts'
 
 /** Accepts a run, hands it over when it has its turn, and waits until it is settled where the caller wants to. */
 export function createRunCommand(deps: CommandDeps): Commands['runWorkflow'] {
-  const { workflows, store, readerFor, hub, clock, closing } = deps
+  const { workflows, readerFor, hub, clock, closing } = deps
   return async (viewer, request) => {
     const definition = servedWorkflow(workflows, request.workflowId)
     const waitMs = checkWait(request.waitMs)
-    const outcome = await store.accept(await newRun(deps, viewer, request, definition))
+    const outcome = await accept(deps, await newRun(deps, viewer, request, definition))
     const run = handOver(deps, outcome, request)
     if (waitMs === 0) return run
     const { runId } = run
-    return (await waitUntilSettled({ runId, reader: readerFor(viewer), hub, clock, closing, timeoutMs: waitMs })) ?? run
+    const waiting = {
+      runId,
+      reader: readerFor(viewer),
+      hub,
+      clock,
+      closing,
+      timeoutMs: waitMs,
+      begun: hasJustBegun(run),
+    }
+    return (await waitUntilSettled(waiting))?.run ?? run
   }
 }
 
-async function newRun(
+/** What is asked for, checked. @throws KernError INPUT_INVALID, STATE_INVALID, FORBIDDEN */
+export async function newRun(
   deps: CommandDeps,
   viewer: Viewer,
   request: RunRequest,
@@ -47,21 +59,11 @@ async function newRun(
   const at = clock.now()
   const inputPreview = previewOf(input)
   const { idempotencyKey } = request
+  const isNew = request.sessionId === undefined
+  const sessionId = request.sessionId === undefined ? newId() : checkSessionId(request.sessionId)
   return {
     runId: newId(),
-    session: {
-      sessionId: request.sessionId === undefined ? newId() : checkSessionId(request.sessionId),
-      workflowId: definition.id,
-      workflowName: definition.name,
-      userId,
-      name,
-      displayName: displayNameOf({ name, firstInputPreview: inputPreview, workflowName: definition.name }),
-      state: definition.initialState,
-      workflowData: definition.data,
-      metadata: undefined,
-      tags: [],
-      at,
-    },
+    session: sessionOf(definition, { sessionId, isNew, userId, name, inputPreview, at }),
     workflowVersion: definition.version,
     userId,
     input,
@@ -72,6 +74,7 @@ async function newRun(
     idempotencyKey: idempotencyKey === undefined ? null : checkText('idempotencyKey', idempotencyKey, 200),
     requestHash: idempotencyKey === undefined ? null : requestHash(request),
     onBusy: request.onBusy ?? 'QUEUE',
+    priority: checkPriority(request.priority) ?? definition.priority,
     retryOf: null,
     reused: [],
     at,

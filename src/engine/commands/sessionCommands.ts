@@ -35,13 +35,14 @@ export function createSessionCommands(deps: CommandDeps): SessionCommands {
       const given = checkObject('state', request.state, limits) ?? {}
       const { created, session } = await store.createSession({
         sessionId,
+        isNew: request.sessionId === undefined,
         workflowId: definition.id,
         workflowName: definition.name,
         userId: ownerOf(viewer, request.userId),
         name,
         displayName: displayNameOf({ name, firstInputPreview: '', workflowName: definition.name }),
         state: await checkedState(definition, deepMerge(definition.initialState, given), { limits, path: 'state' }),
-        workflowData: definition.data,
+        workflowVersion: definition.version,
         metadata: checkValue('metadata', request.metadata, limits),
         tags: checkTags(request.tags),
         at: clock.now(),

@@ -44,6 +44,8 @@ async function enter(
   if (isJsonObject(recorded)) return recorded.input
   if (!workflow.input && !workflow.state && jsonEquals(workflow.initialState, {})) return input.value
 
+  // The schemas are an author's code, too.
+  await execution.recorder.durable()
   const given = input.value === undefined ? undefined : copyJson(input.value)
   const parsed = await checked(workflow.input, given, { what: `input of step "${path}"`, code: 'INPUT_INVALID' })
   const runInput = parsed === undefined ? undefined : deepFreeze(checkedJson(execution, parsed))

@@ -1,20 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
-import { type DatabaseUrl, pglite } from '../../../src/config.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openDatabase } from '../../../src/db/client.ts'
-import { freshPostgres } from '../../support/databases.ts'
 import { steadyTrees } from './generate.ts'
 import { judged, live, plantOf } from './grow.ts'
 import { type Order, readPlants } from './killed.child.ts'
 import { expectNone, failing, SEED } from './sample.ts'
+import { PLACES, temporary } from '../../support/places.ts'
 
 const CHILD = join(import.meta.dirname, 'killed.child.ts')
-/** How many processes are killed on each database. */
+/** How many processes are killed. */
 const KILLS = Number(process.env['KERN_KILLS'] ?? 20)
 /** How many trees a process serves, and how many processes in turn are killed while they serve the same trees. */
 const TREES = 8
@@ -31,33 +29,9 @@ async function dies(order: Order): Promise<boolean> {
   return signal === 'SIGKILL'
 }
 
-interface Place {
-  readonly url: DatabaseUrl
-  /** As a process of its own is told. */
-  readonly text: string
-  readonly image: string | null
-}
-
-async function temporary(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'kern-trees-'))
-  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 3 }))
-  return folder
-}
-
-async function embedded(): Promise<Place> {
-  const data = join(await temporary(), 'data')
-  return { url: pglite(data), text: data, image: inject('image') }
-}
-
-async function server(): Promise<Place> {
-  const url = await freshPostgres()
-  return { url, text: url.kind === 'postgres' ? url.url : '', image: null }
-}
-
-describe.each([
-  ['PGlite', embedded],
-  ['Postgres', server],
-])('on %s', (_name, openPlace) => {
+describe.each(PLACES)('on %s', (name, openPlace) => {
+  // An embedded database takes seconds to open.
+  const enough = name === 'PGlite' ? KILLS / 4 : KILLS
   test('random trees come to the same end where processes are killed, and no recorded result is computed again', {
     timeout: 3_600_000,
   }, async () => {
@@ -65,7 +39,7 @@ describe.each([
     const folder = await temporary()
     const files: { readonly plants: string; readonly diary: string }[] = []
     let kills = 0
-    while (kills < KILLS) {
+    while (kills < enough) {
       const seed = SEED + kills
       const file = { plants: join(folder, `plants ${kills}`), diary: join(folder, `diary ${kills}`) }
       const plants = fc.sample(steadyTrees, { seed, numRuns: TREES }).map(plantOf)
