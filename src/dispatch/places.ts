@@ -4,6 +4,8 @@ import { type Bell, createBell } from '../engine/bell.ts'
 export interface Place {
   readonly abort: AbortController
   readonly answers: Bell
+  /** Whether this process owns the run: one that it only tries to take may be executed by another. */
+  owned: boolean
   /** How many answers the run had when the bell was last rung for what is in its row. */
   answersSeen: number
   /** Whether the run was offered while it had this place: it may have been put aside, and go on already. */
@@ -20,6 +22,7 @@ export function createPlace(): Place {
   return {
     abort: new AbortController(),
     answers: createBell(),
+    owned: false,
     answersSeen: 0,
     offered: false,
     limited: false,

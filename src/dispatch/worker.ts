@@ -137,6 +137,7 @@ export function createWorker(deps: WorkerDeps): Worker {
   /** Executes a run that this worker owns. Never throws. */
   async function bringOn(taken: TakenRun, place: Place): Promise<void> {
     const { runId, epoch, answers, workflowId } = taken.run
+    place.owned = true
     place.answersSeen = answers
     place.limited = isLimited(workflowId)
     try {
@@ -209,7 +210,7 @@ export function createWorker(deps: WorkerDeps): Worker {
   function asked(runId: string, heed: (place: Place) => void): void {
     const place = places.get(runId)
     if (place) heed(place)
-    if (!place) hints.tell({ type: 'asked', runId })
+    if (!place?.owned) hints.tell({ type: 'asked', runId })
   }
 
   const lookSoon = soon(() => attempt('looking for runs', look))

@@ -186,9 +186,11 @@ async function walkToItsEnd(execution: Execution, work: Work, beginning: Beginni
       state: createStateView(stateBefore),
     }
     const list = { nodes: definition.steps, parentPath: null, input: firstFlow(beginning, taken) }
+    const answersSeen = execution.answers.seen()
     const outcome = await runNodes(scope, list)
     if (outcome.type !== 'waiting') return endingOfOutcome(outcome)
-    if (await waitHere(scope, outcome)) continue
+    // One branch may have read the answer to another, which was walked before and waits no more.
+    if (execution.answers.seen() > answersSeen || (await waitHere(scope, outcome))) continue
     const parked = await park(execution, outcome)
     if (parked === 'committed') return null
     if (parked === 'cancel-requested') throw await acceptedCancel(work.deps, taken)

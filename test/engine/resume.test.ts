@@ -1,11 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { Workflow } from '../../src/author.ts'
 import type { Database } from '../../src/db/client.ts'
 import type { ResumeRequest } from '../../src/engine/api.ts'
 import { newId } from '../../src/ids.ts'
 import type { Kern } from '../../src/kern.ts'
 import { createTestClock } from '../../src/testing/clock.ts'
 import { SYSTEM_VIEWER } from '../../src/viewer.ts'
+import { answer } from '../../src/store/answer.ts'
 import { approval } from '../../src/workflow/approval.ts'
 import type { StepContext } from '../../src/workflow/context.ts'
 import { loop } from '../../src/workflow/loop.ts'
@@ -395,6 +397,32 @@ onEachDatabase((_name, open) => {
       })
       await kern.idle()
       expect(await kern.getRun(runId)).toMatchObject({ status: 'COMPLETED', output: { region: 'EU' } })
+    })
+
+    test('that reads the answer to another branch while the run is taken up lets that go on too', async () => {
+      const clock = createTestClock(new Date())
+      let takenUp: () => Promise<unknown> = async () => undefined
+      const input = z.string().refine(async () => {
+        // Called between what the process reads of the run when it takes it, and its first step.
+        const once = takenUp
+        takenUp = async () => undefined
+        await once()
+        return true
+      })
+      const late = waitForInput('late', { prompt: 'Which?', schema: z.string(), timeout: '1h', onTimeout: 'none' })
+      const workflow = new Workflow({ name: `W ${newId()}`, input, steps: [parallel('both', [agrees, late])] })
+      const kern = await startKern(database, [workflow], { clock, pollMs: NEVER })
+      const { runId } = await kern.run(workflow.definition.id, { input: 'in' })
+      const given = { number: 1, action: 'CONTINUE', data: { approved: true }, userId: null, at: '' } as const
+      takenUp = () => answer(database.db, { runId, path: 'both/agrees', answer: given, at: clock.now() })
+      clock.advance('1h')
+      await kern.idle()
+      const run = await kern.getRun(runId)
+      expect(run).toMatchObject({
+        status: 'COMPLETED',
+        output: { agrees: { approved: true, input: 'in' }, late: 'none' },
+        answers: 1,
+      })
     })
 
     test('does nothing to a step that was answered before', async () => {

@@ -174,6 +174,33 @@ describe.each(WAYS)('another process, %s,', (_way, settings) => {
   })
 })
 
+test('a cancel reaches the owner of a run also where another process is only trying to take it', async () => {
+  const gate = createGate()
+  const trying = createGate()
+  const workflow = new Workflow({ name: `Tries ${newId()}`, steps: [holds('one', gate)] })
+  const there = await startHinted(database, [workflow], unpolled())
+  const { runId } = await there.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: workflow.definition.id })
+  await gate.reached
+  const here = await startHinted(database, [workflow], {
+    ...unpolled(),
+    tamper: {
+      ownership: (ownership) => ({
+        ...ownership,
+        // As where it looked just before the other one took the run.
+        waiting: async () => [runId],
+        async claim(...args) {
+          await trying.pass()
+          return await ownership.claim(...args)
+        },
+      }),
+    },
+  })
+  await trying.reached
+  const cancelled = await here.commands.cancelRun(SYSTEM_VIEWER, { runId })
+  trying.open()
+  expect(cancelled).toMatchObject({ status: 'CANCELLED' })
+})
+
 describe('hints', () => {
   test('are not told on, and not heeded by who told them', async () => {
     const workflow = new Workflow({ name: `Once ${newId()}`, steps: [step('one', () => 1)] })
