@@ -6,6 +6,11 @@ import { measureEmbedded } from './parts/embedded.ts'
 import { measureEngine } from './parts/engine.ts'
 import { measureHandover } from './parts/handover.ts'
 import { measureHttp } from './parts/http.ts'
+import { measureCross } from './parts/liveCross.ts'
+import { measureFanout } from './parts/liveFanout.ts'
+import { measureIdle } from './parts/liveIdle.ts'
+import { measureLatency } from './parts/liveLatency.ts'
+import { measureSlow } from './parts/liveSlow.ts'
 import { measureProfile } from './parts/profile.ts'
 import { measureRecovery } from './parts/recovery.ts'
 import { measureSessions } from './parts/sessions.ts'
@@ -45,6 +50,16 @@ async function measure(part: Part, server: Server, options: Options): Promise<re
       return []
     case 'sessions':
       return await measureSessions(server, options)
+    case 'fanout':
+      return await measureFanout(server, options)
+    case 'latency':
+      return await measureLatency(server, options)
+    case 'slow':
+      return await measureSlow(server, options)
+    case 'idle':
+      return await measureIdle(server, options)
+    case 'cross':
+      return await measureCross(server, options)
     case 'profile':
       await measureProfile(server, options)
       return []

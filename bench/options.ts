@@ -1,7 +1,18 @@
 import { parseArgs } from 'node:util'
 
+/** What is about live events; together they are called `live`. */
+const LIVE_PARTS = ['fanout', 'latency', 'slow', 'idle', 'cross'] as const
 /** What `npm run bench` measures, in this order. */
-export const PARTS = ['engine', 'http', 'embedded', 'workers', 'handover', 'recovery', 'sessions'] as const
+export const PARTS = [
+  'engine',
+  'http',
+  'embedded',
+  'workers',
+  'handover',
+  'recovery',
+  'sessions',
+  ...LIVE_PARTS,
+] as const
 /** Those, and what is measured only when it is asked for. */
 const ALL_PARTS = [...PARTS, 'profile'] as const
 export type Part = (typeof ALL_PARTS)[number]
@@ -22,7 +33,7 @@ export interface Options {
   readonly server: string
 }
 
-const USAGE = `npm run bench -- [${ALL_PARTS.join('] [')}] [--repeats 3] [--seconds 3] [--at-once 1,16,64] [--no-rivals] [--smoke]`
+const USAGE = `npm run bench -- [${ALL_PARTS.join('] [')}] [live] [--repeats 3] [--seconds 3] [--at-once 1,16,64] [--no-rivals] [--smoke]`
 
 /** @throws Error that says what is allowed */
 export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options {
@@ -39,7 +50,7 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Op
     },
   })
   const { smoke } = values
-  const parts = positionals.map(partNamed)
+  const parts = positionals.flatMap((name) => (name === 'live' ? LIVE_PARTS : [partNamed(name)]))
   return {
     parts: parts.length > 0 ? parts : PARTS,
     repeats: positive('--repeats', values.repeats ?? (smoke ? '1' : '3')),

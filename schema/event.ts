@@ -1,3 +1,4 @@
+import type { StreamedEvent } from '../src/engine/api.ts'
 import { decodeEventCursor, encodeEventCursor } from '../src/engine/cursor.ts'
 import type { EventRecord, RunEventType } from '../src/engine/records.ts'
 import { KernError, shown } from '../src/errors.ts'
@@ -32,6 +33,7 @@ export function addEvent(builder: Builder): void {
   )
   addStepCompleted(builder)
   addRunEvents(builder)
+  addSessionEvents(builder)
 }
 
 interface EventListArgs {
@@ -86,8 +88,9 @@ function addEventType(builder: Builder): void {
       cursor: t.string({
         description:
           'The place of the event: give it as `after` to get what comes later. That of STEP_PROGRESS is the place of the ' +
-          'newest event before it: nothing that comes later is left out.',
-        resolve: (event) => encodeEventCursor(event),
+          'newest event before it: nothing that comes later is left out. That of a RUN_QUEUED which `sessionEvents` gives ' +
+          'before its turn is good for that subscription alone.',
+        resolve: (event) => encodeEventCursor(event.resume ?? event),
       }),
       seq: t.exposeInt('seq', {
         description:
@@ -154,6 +157,30 @@ function addRunEvents(builder: Builder): void {
   )
 }
 
+function addSessionEvents(builder: Builder): void {
+  builder.subscriptionField('sessionEvents', (t) =>
+    t.field({
+      type: 'RunEvent',
+      description:
+        'What happens in all runs of a session: first what came after the cursor, then live, and with it STEP_PROGRESS, ' +
+        'which is live only. Run after run, in order of `number`; only RUN_QUEUED of a run that has to wait for its turn ' +
+        'comes at once, between the events of the runs before it. Never ends.',
+      args: {
+        sessionId: t.arg.string({ required: true, description: 'The id of the session.' }),
+        after: t.arg.string({
+          description:
+            'The cursor of an event of this subscription: exactly what came after it. That of any other event of the ' +
+            'session, or a `lastCursor` of a run, stands for all runs up to that one: the cursor of a QUEUED run leaves out ' +
+            'what the runs before it still do. One of a run that was deleted since is refused as CURSOR_EXPIRED. Null: ' +
+            'from the first event of the session.',
+        }),
+      },
+      subscribe: (_root, { sessionId, after }, { streams, viewer }) => streams.session(viewer, { sessionId, after }),
+      resolve: (event) => event,
+    }),
+  )
+}
+
 function addStepCompleted(builder: Builder): void {
   builder.subscriptionField('stepCompleted', (t) =>
     t.field({
@@ -193,7 +220,7 @@ const STEP_COMPLETED: readonly RunEventType[] = ['STEP_COMPLETED']
 async function stepsCompleted(
   { runId, sessionId, workflowId, after }: StepCompletedArgs,
   { streams, viewer }: KernContext,
-): Promise<AsyncIterable<EventRecord>> {
+): Promise<AsyncIterable<StreamedEvent>> {
   const given = Object.entries({ runId, sessionId, workflowId }).filter(([, id]) => isGiven(id))
   if (given.length !== 1) {
     const names = given.map(([name, id]) => `${name} ${shown(id)}`).join(' and ') || 'none of them'

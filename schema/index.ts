@@ -7,6 +7,7 @@ import { addFilters } from './filters.ts'
 import { addOutcome } from './outcome.ts'
 import { addConnections } from './paging.ts'
 import { addRun } from './run.ts'
+import { addRunChange } from './runChange.ts'
 import { addRunMutations } from './runMutations.ts'
 import { addPendingInput } from './pendingInput.ts'
 import { addScalars } from './scalars.ts'
@@ -39,6 +40,7 @@ export function createSchema(): GraphQLSchema {
   addStep(builder)
   addPendingInput(builder)
   addEvent(builder)
+  addRunChange(builder)
   addViewer(builder)
   return refuseBrokenText(builder.toSchema())
 }

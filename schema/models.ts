@@ -1,3 +1,4 @@
+import type { RunSetChange, StreamedEvent } from '../src/engine/api.ts'
 import type { RunOrder, SessionOrder } from '../src/engine/reader.ts'
 import type {
   BusyPolicy,
@@ -166,6 +167,7 @@ type Enums = {
   NameSource: Same<NameSource>
   OrderDirection: Same<'ASC' | 'DESC'>
   ResumeAction: Same<ResumeAction>
+  RunChangeKind: Same<RunSetChange['kind']>
   RunEventType: Same<RunEventType>
   RunOrderField: Same<RunOrder['field']>
   RunStatus: Same<RunStatus>
@@ -181,6 +183,9 @@ export type Scalars = Enums & {
   JSON: Same<Json>
 }
 
+/** An event as it is read, or as a stream gives it. */
+export type ShownEvent = EventRecord & Partial<Pick<StreamedEvent, 'resume'>>
+
 /** What stands behind each object type. */
 export interface Objects {
   ConflictError: Refusal
@@ -192,12 +197,13 @@ export interface Objects {
   NotFoundError: Refusal
   PendingInput: WaitingStep
   Run: RunRecord
+  RunChange: RunSetChange
   RunConnection: CountedConnection<RunRecord>
   RunEdge: Edge<RunRecord>
   RunError: RunError
-  RunEvent: EventRecord
-  RunEventConnection: Connection<EventRecord>
-  RunEventEdge: Edge<EventRecord>
+  RunEvent: ShownEvent
+  RunEventConnection: Connection<ShownEvent>
+  RunEventEdge: Edge<ShownEvent>
   RunMetrics: RunRecord
   RunPayload: RunAnswer
   Session: SessionRecord

@@ -5,6 +5,7 @@ const CHECKS = [
   ['format', 'biome', 'format', '.'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
   ['types', 'tsc', '-p', '.'],
+  ['types of pages', 'tsc', '-p', 'examples/clients'],
   ['unused', 'knip'],
 ] as const
 

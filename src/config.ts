@@ -1,5 +1,6 @@
-import { type Duration, durationMs, MAX_DURABLE_MS } from './clock.ts'
+import { MAX_DURABLE_MS } from './clock.ts'
 import { KernError, shown } from './errors.ts'
+import { duration, invalid, list, matching, oneOf, type Read, timeZone, whole } from './settings.ts'
 
 /* ------------------------------------------------------------------ where the database is */
 
@@ -99,6 +100,20 @@ export interface KernConfig {
   readonly retentionMs: number | null
   /** The IANA time zone of times in generated session names. @default 'UTC' */
   readonly timeZone: string
+  /** Origins, such as `https://example.com`, whose pages may call besides the server's own. @default [] */
+  readonly allowedOrigins: readonly string[]
+  /** How many WebSockets and event streams there may be. @default 20_000 */
+  readonly maxSockets: number
+  /** How many subscriptions a WebSocket may have. @default 50 */
+  readonly maxSubscriptionsPerSocket: number
+  /** How many live events may wait for a client that is slow to read. @default 1_000 */
+  readonly maxBufferedEvents: number
+  /** How many bytes of them. @default 1_048_576 */
+  readonly maxBufferedBytes: number
+  /** The largest message of a WebSocket client, in bytes. @default 65_536 */
+  readonly maxMessageBytes: number
+  /** How often clients are pinged, in milliseconds. @default 12_000 */
+  readonly pingMs: number
 }
 
 export const DEFAULTS = {
@@ -113,6 +128,13 @@ export const DEFAULTS = {
   drainMs: 30_000,
   retentionMs: null,
   timeZone: 'UTC',
+  allowedOrigins: [],
+  maxSockets: 20_000,
+  maxSubscriptionsPerSocket: 50,
+  maxBufferedEvents: 1_000,
+  maxBufferedBytes: 1_048_576,
+  maxMessageBytes: 65_536,
+  pingMs: 12_000,
 } as const satisfies KernConfig
 
 /** Settings that stand above the environment, as values or as the text that the environment would have. */
@@ -122,8 +144,6 @@ export type ConfigOverrides = {
 
 /** Names and values as the process got them. */
 export type Environment = Readonly<Record<string, string | undefined>>
-
-type Read<Value> = (name: string, value: unknown) => Value
 
 interface Setting<Value> {
   /** The variable of the environment. */
@@ -135,7 +155,7 @@ const SETTINGS: { readonly [Name in keyof KernConfig]: Setting<KernConfig[Name]>
   port: { variable: 'PORT', read: whole(0, 65_535) },
   host: { variable: 'HOST', read: matching(/^[\w.:%-]+$/, 'a host name or an IP address') },
   databaseUrl: { variable: 'DATABASE_URL', read: database },
-  workflows: { variable: 'KERN_WORKFLOWS', read: paths },
+  workflows: { variable: 'KERN_WORKFLOWS', read: list(/./, 'paths of files or folders') },
   logLevel: { variable: 'LOG_LEVEL', read: oneOf(LOG_LEVELS) },
   logFormat: { variable: 'LOG_FORMAT', read: oneOf(LOG_FORMATS) },
   concurrency: { variable: 'KERN_CONCURRENCY', read: whole(1, 10_000) },
@@ -143,6 +163,16 @@ const SETTINGS: { readonly [Name in keyof KernConfig]: Setting<KernConfig[Name]>
   drainMs: { variable: 'KERN_DRAIN', read: duration },
   retentionMs: { variable: 'KERN_RETENTION', read: checkedAge },
   timeZone: { variable: 'KERN_TIME_ZONE', read: timeZone },
+  allowedOrigins: {
+    variable: 'KERN_ALLOWED_ORIGINS',
+    read: list(/^https?:\/\/[^/\s]+$/, 'origins, such as https://example.com'),
+  },
+  maxSockets: { variable: 'KERN_MAX_SOCKETS', read: whole(1, 10_000_000) },
+  maxSubscriptionsPerSocket: { variable: 'KERN_MAX_SUBSCRIPTIONS', read: whole(1, 10_000_000) },
+  maxBufferedEvents: { variable: 'KERN_MAX_BUFFERED_EVENTS', read: whole(1, 10_000_000) },
+  maxBufferedBytes: { variable: 'KERN_MAX_BUFFERED_BYTES', read: whole(1, 1_073_741_824) },
+  maxMessageBytes: { variable: 'KERN_MAX_MESSAGE_BYTES', read: whole(1, 1_073_741_824) },
+  pingMs: { variable: 'KERN_PING', read: ping },
 }
 
 /**
@@ -172,6 +202,13 @@ export function readConfig(env: Environment = process.env, overrides: ConfigOver
     drainMs: setting('drainMs'),
     retentionMs: setting('retentionMs'),
     timeZone: setting('timeZone'),
+    allowedOrigins: setting('allowedOrigins'),
+    maxSockets: setting('maxSockets'),
+    maxSubscriptionsPerSocket: setting('maxSubscriptionsPerSocket'),
+    maxBufferedEvents: setting('maxBufferedEvents'),
+    maxBufferedBytes: setting('maxBufferedBytes'),
+    maxMessageBytes: setting('maxMessageBytes'),
+    pingMs: setting('pingMs'),
   })
 }
 
@@ -208,60 +245,14 @@ export function checkedRole(role: unknown, database: DatabaseUrl['kind']): Role 
 
 /* ------------------------------------------------------------------ kinds of values */
 
-function whole(min: number, max: number): Read<number> {
-  return (name, value) => {
-    const number = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value
-    if (typeof number !== 'number' || !Number.isInteger(number) || number < min || number > max) {
-      throw invalid(name, value, `a whole number from ${min} to ${max}`)
-    }
-    return number
-  }
-}
-
-function matching(pattern: RegExp, allowed: string): Read<string> {
-  return (name, value) => {
-    if (typeof value !== 'string' || !pattern.test(value)) throw invalid(name, value, allowed)
-    return value
-  }
-}
-
-function oneOf<const Value extends string>(values: readonly Value[]): Read<Value> {
-  return (name, value) => {
-    for (const allowed of values) if (allowed === value) return allowed
-    throw invalid(name, value, values.join(', '))
-  }
-}
-
 /** How old a run must be to be deleted, in milliseconds. @throws KernError CONFIG_INVALID */
 export function checkedAge(name: string, value: unknown): number {
   return duration(name, value, MAX_DURABLE_MS)
 }
 
-/** Milliseconds, or text such as `30s`: not text without a unit, which people mean as seconds or days. */
-function duration(name: string, value: unknown, max?: number): number {
-  try {
-    // What is neither of the two is refused.
-    return durationMs(name, value as Duration, max)
-  } catch (error) {
-    throw new KernError('CONFIG_INVALID', error instanceof Error ? error.message : String(error))
-  }
-}
-
-function paths(name: string, value: unknown): readonly string[] {
-  const list: unknown[] =
-    typeof value === 'string' ? value.split(',').map((path) => path.trim()) : Array.isArray(value) ? value : [value]
-  const paths = list.filter((path): path is string => typeof path === 'string' && path !== '')
-  if (paths.length === list.length) return Object.freeze(paths)
-  throw invalid(name, value, 'paths of files or folders, separated by commas')
-}
-
-function timeZone(name: string, value: unknown): string {
-  try {
-    if (typeof value !== 'string') throw new TypeError('not text')
-    return new Intl.DateTimeFormat('en', { timeZone: value }).resolvedOptions().timeZone
-  } catch {
-    throw invalid(name, value, 'the name of an IANA time zone, such as Europe/Berlin, or UTC')
-  }
+function ping(name: string, value: unknown): number {
+  const ms = duration(name, value)
+  return whole(1, 2_147_483_647)(name, ms)
 }
 
 function database(name: string, value: unknown): DatabaseUrl {
@@ -283,10 +274,6 @@ function namedDatabase(value: unknown): DatabaseUrl | undefined {
   if (value.kind !== 'postgres' || !('url' in value) || typeof value.url !== 'string') return undefined
   const maxConnections = 'maxConnections' in value ? whole(1, 1_000)('maxConnections', value.maxConnections) : undefined
   return postgres(value.url, { maxConnections })
-}
-
-function invalid(name: string, value: unknown, allowed: string): KernError {
-  return new KernError('CONFIG_INVALID', `${name} is ${shown(value)}: allowed is ${allowed}`)
 }
 
 /** Whatever stands where a password may stand is hidden, also in text that is no URL. */

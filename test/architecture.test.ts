@@ -13,6 +13,7 @@ const ROOMS: Readonly<Record<string, number>> = {
   'src/clock.ts': 0,
   'src/json.ts': 0,
   'src/viewer.ts': 0,
+  'src/settings.ts': 0.5,
   'src/log.ts': 1,
   'src/config.ts': 1,
   'src/workflow/': 1,

@@ -31,6 +31,13 @@ describe('the settings', () => {
       KERN_TIME_ZONE: 'Europe/Berlin',
       KERN_ROLE: 'worker',
       KERN_DRAIN: '2m',
+      KERN_ALLOWED_ORIGINS: 'https://a.example, http://localhost:5173',
+      KERN_MAX_SOCKETS: '3',
+      KERN_MAX_SUBSCRIPTIONS: '4',
+      KERN_MAX_BUFFERED_EVENTS: '5',
+      KERN_MAX_BUFFERED_BYTES: '6000',
+      KERN_MAX_MESSAGE_BYTES: '7000',
+      KERN_PING: '5s',
     }
     expect(readConfig(env)).toEqual({
       port: 0,
@@ -44,6 +51,13 @@ describe('the settings', () => {
       role: 'worker',
       drainMs: 120_000,
       retentionMs: null,
+      allowedOrigins: ['https://a.example', 'http://localhost:5173'],
+      maxSockets: 3,
+      maxSubscriptionsPerSocket: 4,
+      maxBufferedEvents: 5,
+      maxBufferedBytes: 6_000,
+      maxMessageBytes: 7_000,
+      pingMs: 5_000,
     })
   })
 
@@ -77,6 +91,9 @@ describe('the settings', () => {
     ['LOG_LEVEL', 'loud', 'debug, info, warn, error, silent'],
     ['LOG_FORMAT', 'xml', 'auto, json, pretty'],
     ['KERN_CONCURRENCY', '0', 'from 1 to 10000'],
+    ['KERN_ALLOWED_ORIGINS', 'https://a.example/', 'KERN_ALLOWED_ORIGINS is "https://a.example/"'],
+    ['KERN_PING', '0s', 'KERN_PING is 0'],
+    ['KERN_MAX_SOCKETS', '0', 'KERN_MAX_SOCKETS is "0"'],
     ['KERN_TIME_ZONE', 'Mars/Olympus', 'KERN_TIME_ZONE is "Mars/Olympus"'],
   ])('are refused where %s is %j', (name, value, message) => {
     expect(refusal(() => readConfig({ [name]: value })).message).toContain(message)

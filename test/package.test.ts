@@ -28,6 +28,10 @@ export const flow = new Workflow({ name: 'Shouter', input: Text, steps: [sequenc
 `
 
 const PROGRAM = `${WORKFLOW}
+import { createKernClient, type KernClient } from 'kern/client'
+
+const client: KernClient = createKernClient({ url: 'http://localhost/graphql' })
+const cursor: string | undefined = (await client.watchRun('no run').return()).value?.cursor
 const options: KernOptions = { db: pglite.memory(), workflows: [flow] }
 await using kern = await createKern(options)
 const { status, output } = await kern.run(flow, { input: { text: 'hi' } })
@@ -141,10 +145,11 @@ test('packing leaves package.json as it was', async () => {
 })
 
 test('the package has exactly the public exports', async () => {
-  const all = `import * as kern from 'kern'; import * as testing from 'kern/testing'`
-  const { stdout } = await evaluate(`${all}; console.log(JSON.stringify([kern, testing].map(Object.keys)))`)
-  const [kern, testing] = JSON.parse(stdout)
+  const all = `import * as kern from 'kern'; import * as client from 'kern/client'; import * as testing from 'kern/testing'`
+  const { stdout } = await evaluate(`${all}; console.log(JSON.stringify([kern, client, testing].map(Object.keys)))`)
+  const [kern, client, testing] = JSON.parse(stdout)
   expect(kern.toSorted()).toEqual(EXPORTS)
+  expect(client.toSorted()).toEqual(['KernClientError', 'createKernClient'])
   expect(testing).toEqual(['testKern'])
 })
 

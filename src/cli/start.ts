@@ -109,14 +109,17 @@ async function healthServer(kern: Kern, { host, port }: KernConfig, log: Log): P
   return createHealthServer({ health: kern.health.bind(kern), log, options: { host, port } })
 }
 
-async function graphqlServer(kern: Kern, { host, port }: KernConfig, log: Log): Promise<Server> {
+async function graphqlServer(kern: Kern, config: KernConfig, log: Log): Promise<Server> {
   const [{ createServer }, { createSchema }] = await Promise.all([
     import('../server/server.ts'),
     import('../../schema/index.ts'),
   ])
   const { commands, workflows, streams } = kern
   const parts = { commands, workflows, streams, readerFor: kern.readerFor.bind(kern), health: kern.health.bind(kern) }
-  return createServer({ parts, schema: createSchema(), log, options: { host, port } })
+  const { host, port, allowedOrigins, maxSockets, maxSubscriptionsPerSocket } = config
+  const { maxBufferedEvents, maxBufferedBytes, maxMessageBytes, pingMs } = config
+  const limits = { maxSockets, maxSubscriptionsPerSocket, maxBufferedEvents, maxBufferedBytes, maxMessageBytes, pingMs }
+  return createServer({ parts, schema: createSchema(), log, options: { host, port, allowedOrigins, ...limits } })
 }
 
 /** What a person, or whoever reads the log, wants to know of a server that has started. */

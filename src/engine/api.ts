@@ -1,7 +1,8 @@
 import type { Json } from '../json.ts'
 import type { Viewer } from '../viewer.ts'
 import type { WorkflowDefinition } from '../workflow/definition.ts'
-import type { StepKey } from './reader.ts'
+import type { EventCursor, EventSpot, Place } from './cursor.ts'
+import type { RunFilter, StepKey } from './reader.ts'
 import type { BusyPolicy, EventRecord, ResumeAction, RunEventType, RunRecord, SessionRecord } from './records.ts'
 
 /** The definitions that this Kern serves. */
@@ -103,17 +104,49 @@ export interface Commands {
   historyContext(viewer: Viewer, session: SessionRecord, numRuns: number | undefined): Promise<string | null>
 }
 
+/** An event as a stream gives it. */
+export interface StreamedEvent extends EventRecord {
+  /** Null for STEP_PROGRESS, which is in no row, and in streams without an order, such as those of a workflow. */
+  readonly spot: EventSpot | null
+  /** The place of the stream after it, which is what its cursor says. */
+  readonly resume: EventCursor
+}
+
+/** What subscribers are given, one after another. Iterate with `for await`; ending the iteration releases everything. */
+export interface LiveStream<Item> extends AsyncIterableIterator<Item, undefined> {
+  /**
+   * How far it has come with what `next` has resolved with, or is about to: also past what was read and not asked for.
+   * Null where nothing has an order by which another stream could go on from there.
+   */
+  place(): Place | null
+  /**
+   * Resolves when all that there was has been given and a call of `next` waits for what comes; at once if one waits now, or
+   * when the stream has ended.
+   */
+  caughtUp(): Promise<void>
+}
+
 /**
  * Streams of committed events: first those after the cursor, then live ones, none left out and none twice. Iterate with
  * `for await`; ending the iteration releases everything.
  */
 export interface EventStreams {
   /** The events of one run; ends after its final event. @throws KernError NOT_FOUND, CURSOR_INVALID */
-  run(viewer: Viewer, query: RunStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
-  /** Events of all runs of a session, run after run; never ends. @throws KernError NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED */
-  session(viewer: Viewer, query: SessionStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
+  run(viewer: Viewer, query: RunStreamQuery): Promise<LiveStream<StreamedEvent>>
+  /**
+   * Events of all runs of a session, run after run; never ends. RUN_QUEUED of a run that waits for its turn comes at once,
+   * between events of the runs before it.
+   *
+   * @throws KernError NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED
+   */
+  session(viewer: Viewer, query: SessionStreamQuery): Promise<LiveStream<StreamedEvent>>
   /** Live events of all runs of a workflow, in order within each run; never ends. @throws KernError NOT_FOUND */
-  workflow(viewer: Viewer, query: WorkflowStreamQuery): Promise<AsyncIterableIterator<EventRecord>>
+  workflow(viewer: Viewer, query: WorkflowStreamQuery): Promise<LiveStream<StreamedEvent>>
+  /**
+   * What changes from now on in the set of runs that a filter finds: of each run its newest state, at most ten times a
+   * second; never ends. That a run which was over for a while is deleted is not told.
+   */
+  runs(viewer: Viewer, query: RunSetQuery): Promise<LiveStream<RunSetChange>>
   /** The newest partial output of a step that is executed in this process; undefined for any other. */
   partialOutput(key: StepKey): Json | undefined
 }
@@ -128,6 +161,18 @@ export interface SessionStreamQuery {
   readonly sessionId: string
   readonly after?: string | null | undefined
   readonly types?: readonly RunEventType[] | null | undefined
+}
+
+export interface RunSetQuery {
+  readonly filter: RunFilter
+}
+
+/** What has become of a run in the set. */
+export interface RunSetChange {
+  readonly kind: 'ENTERED' | 'CHANGED' | 'LEFT'
+  readonly runId: string
+  /** The run as it was found; null if it was deleted. */
+  readonly run: RunRecord | null
 }
 
 export interface WorkflowStreamQuery {

@@ -1,5 +1,13 @@
 import type { CommandDeps } from './commands/commandDeps.ts'
-import type { Commands, EventStreams, ResumeRequest, RetryRequest, RunRequest } from './api.ts'
+import type {
+  Commands,
+  EventStreams,
+  LiveStream,
+  ResumeRequest,
+  RetryRequest,
+  RunRequest,
+  StreamedEvent,
+} from './api.ts'
 import type { EventRecord, RunRecord, SessionRecord } from './records.ts'
 import type { AcceptedRun, CallerTransaction, KernTransaction } from './ownTransaction.ts'
 import type { StepsByPath } from './typedSteps.ts'
@@ -167,7 +175,7 @@ export function createLibrary(deps: LibraryDeps): Library {
     stream: (workflow: HasDefinition | string, options: RunOptions) =>
       opened(async () => {
         const { runId } = await start(workflow, options)
-        return await streams.run(SYSTEM_VIEWER, { runId })
+        return recordsOf(await streams.run(SYSTEM_VIEWER, { runId }))
       }),
     async waitForRun(runId) {
       return await settled(await visibleRun(reader, runId))
@@ -218,6 +226,25 @@ function copied(value: Json | undefined): Json | undefined {
 
 function copiedObject(value: JsonObject | undefined): JsonObject | undefined {
   return value === undefined ? undefined : copyJson(value)
+}
+
+/** The events without what only subscribers need, each with data of its own. */
+function recordsOf(stream: LiveStream<StreamedEvent>): AsyncIterableIterator<EventRecord> {
+  return {
+    async next() {
+      const { done, value } = await stream.next()
+      if (done) return { done, value }
+      const { spot: _spot, resume: _resume, data, ...event } = value
+      return { done: false, value: { ...event, data: copied(data) } }
+    },
+    async return() {
+      await stream.return?.()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
 }
 
 /**

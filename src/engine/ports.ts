@@ -159,13 +159,19 @@ export interface RunChange {
 
 /** What a listener is told of a change, which may also be one that nobody here knows. */
 export interface ChangeNews {
+  /** The run; left out where nobody knows what has changed. */
+  readonly runId?: string | undefined
   /** Whether the run may be over by it, or wait for a person now. */
   readonly settled: boolean
   /** The run as it is now, where it is known without reading it. */
   readonly finished?: FinishedRun | undefined
 }
 
-export type Topic = { readonly runId: string } | { readonly sessionId: string } | { readonly workflowId: string }
+export type Topic =
+  | { readonly runId: string }
+  | { readonly sessionId: string }
+  | { readonly workflowId: string }
+  | { readonly everything: true }
 
 /** A run that is over, as a reader gives it. */
 export interface FinishedRun {

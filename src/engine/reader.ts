@@ -1,5 +1,6 @@
 import type { Viewer } from '../viewer.ts'
 import type { HistoryRun } from '../workflow/context.ts'
+import type { EventSpot, Place } from './cursor.ts'
 import type {
   EventRecord,
   RunEventType,
@@ -98,19 +99,31 @@ export interface Reader {
   stepValues(keys: readonly StepKey[]): Promise<(StepValues | null)[]>
   /** Events of a run with `seq` above `afterSeq`, in order. */
   events(runId: string, query: EventQuery): Promise<EventRecord[]>
-  /**
-   * Events of all runs of a session after a position, in order of run number and `seq`, but none of runs that wait for
-   * their turn: those of the runs before them are still to come.
-   */
-  sessionEvents(sessionId: string, after: EventPosition, query: Omit<EventQuery, 'afterSeq'>): Promise<EventRecord[]>
+  /** What follows in the events of all runs of a session for who has come so far, as of one moment. */
+  sessionEvents(sessionId: string, after: Place, query: Omit<EventQuery, 'afterSeq'>): Promise<EventsOfSession>
   /** The last completed runs of a session before the run with this number (null: of all), oldest first. */
   completedRuns(sessionId: string, beforeNumber: number | null, count: number): Promise<HistoryRun[]>
   /** The cursor of a session in the default order of sessions: newest update first. */
   sessionCursor(session: SessionRecord): string
   /** The cursor of a run in the default order of runs: newest first. */
   runCursor(run: RunRecord): string
-  /** Runs of a workflow that are not over, or ended after `since`, with the `seq` of their newest event. */
-  liveRuns(workflowId: string, since: Date): Promise<{ readonly runId: string; readonly lastSeq: number }[]>
+  /**
+   * Runs that are not over, or ended after `since`, with the `seq` of their newest event. `statuses` of the filter do not
+   * count.
+   */
+  liveRuns(filter: RunFilter, since: Date): Promise<LiveRun[]>
+  /** The `seq` of the newest event of each of these runs; those that are not there are left out. */
+  lastSeqs(runIds: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** What is another text for a session whenever there is an event more in one of its runs; none for what is not there. */
+  sessionMarks(sessionIds: readonly string[]): Promise<ReadonlyMap<string, string>>
+}
+
+export interface LiveRun {
+  readonly runId: string
+  readonly status: RunStatus
+  readonly lastSeq: number
+  /** Null for one that is not over. */
+  readonly endedAt: Date | null
 }
 
 /** One step of one run. */
@@ -119,10 +132,22 @@ export interface StepKey {
   readonly path: string
 }
 
-/** A place in the events of a session: after event `seq` of run `number`. */
-export interface EventPosition {
+/** An event of a run with this number in its session. */
+export interface SessionEvent {
   readonly number: number
-  readonly seq: number
+  readonly event: EventRecord
+}
+
+/** A page of the events of a session. */
+export interface EventsOfSession {
+  /** Those of runs that have their turn or had it, in order of run number and `seq`. */
+  readonly events: readonly SessionEvent[]
+  /** After them: RUN_QUEUED of runs that wait for their turn, in order of number. */
+  readonly queued: readonly SessionEvent[]
+  /** The place in the runs that had their turn up to which all was looked at; null where there is none of them. */
+  readonly upTo: (EventSpot & { readonly runId: string }) | null
+  /** Whether there may be more at once. */
+  readonly more: boolean
 }
 
 export interface EventQuery {

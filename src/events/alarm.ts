@@ -1,50 +1,45 @@
-import type { Clock } from '../clock.ts'
-
-/** How often a stream looks at the rows although nobody woke it, in milliseconds: another process may have written. */
-const SAFETY_POLL_MS = 1_000
-
-/** Tells a stream when to look at the rows: at its beginning, when it is woken, and after a while although nobody woke it. */
+/** Tells a stream when to look at the rows: at its beginning, and when it is woken. */
 export interface Alarm {
   /** There may be something to read. */
   ring(): void
-  /** Ends the wait that is under way, with nothing to read. */
+  /** Ends the wait that is under way, or else the next one, with nothing to read. */
   stir(): void
-  /** Whether there may be something to read. Whoever is told so reads it. */
+  /** Whether there may be something to read. */
+  isRung(): boolean
+  /** The same. Whoever is told so reads it. */
   answered(): boolean
   /** Resolves when it rings, at once if it has, when it stirs, and when the signal aborts. */
   wait(): Promise<void>
 }
 
-export function createAlarm(clock: Clock, signal: AbortSignal): Alarm {
+export function createAlarm(signal: AbortSignal): Alarm {
   let rung = true
-  let poll: AbortController | null = null
+  let stirred = false
   let resolve: () => void = () => undefined
-  const stir = () => resolve()
-  const ring = () => {
-    rung = true
-    stir()
+  const stir = () => {
+    stirred = true
+    resolve()
   }
   signal.addEventListener('abort', stir, { once: true })
   return {
-    ring,
+    ring() {
+      rung = true
+      stir()
+    },
     stir,
+    isRung: () => rung,
     answered() {
-      if (!rung) return false
+      const answer = rung
       rung = false
-      poll?.abort()
-      poll = null
-      return true
+      return answer
     },
     async wait() {
-      if (rung) return
-      // It runs since the last look at the rows, however often something stirred.
-      if (!poll) {
-        poll = new AbortController()
-        clock.sleep(SAFETY_POLL_MS, AbortSignal.any([poll.signal, signal])).then(ring, () => undefined)
+      if (!rung && !stirred && !signal.aborted) {
+        await new Promise<void>((next) => {
+          resolve = next
+        })
       }
-      await new Promise<void>((next) => {
-        resolve = next
-      })
+      stirred = false
     },
   }
 }

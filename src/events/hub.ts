@@ -87,10 +87,12 @@ function createTopics<News, Message extends News & OfRun>(): Topics<News, Messag
 }
 
 function keysOf({ runId, sessionId, workflowId }: OfRun): string[] {
-  return [keyOf({ runId }), keyOf({ sessionId }), keyOf({ workflowId })]
+  return [keyOf({ runId }), keyOf({ sessionId }), keyOf({ workflowId }), keyOf({ everything: true })]
 }
 
-function keyOf(topic: Topic): string {
+/** A text for each topic. */
+export function keyOf(topic: Topic): string {
   if ('runId' in topic) return `run:${topic.runId}`
-  return 'sessionId' in topic ? `session:${topic.sessionId}` : `workflow:${topic.workflowId}`
+  if ('sessionId' in topic) return `session:${topic.sessionId}`
+  return 'workflowId' in topic ? `workflow:${topic.workflowId}` : 'everything'
 }

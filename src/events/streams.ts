@@ -1,17 +1,19 @@
 import type { Clock } from '../clock.ts'
-import type { EventStreams, Workflows } from '../engine/api.ts'
+import type { EventStreams, LiveStream, RunSetQuery, StreamedEvent, Workflows } from '../engine/api.ts'
 import { decodeEventCursor, type EventCursor } from '../engine/cursor.ts'
-import type { Hub } from '../engine/ports.ts'
-import type { EventPosition, Reader, ReaderFor } from '../engine/reader.ts'
-import { type EventRecord, isFinalEvent, isFinal, RUN_EVENT_TYPES, type RunRecord } from '../engine/records.ts'
+import type { Hub, Topic } from '../engine/ports.ts'
+import type { ReaderFor } from '../engine/reader.ts'
+import type { RunRecord, SessionRecord } from '../engine/records.ts'
 import { KernError, shown } from '../errors.ts'
-import { type Batch, follow, readTypes, type Source, type Types } from './follow.ts'
-
-/** How many events are read at once. */
-const PAGE = 200
-
-/** How long after the end of a run its last events may still come to light, in milliseconds: clocks differ too. */
-const LATE_MS = 10_000
+import { SYSTEM_VIEWER, type Viewer } from '../viewer.ts'
+import type { Feed } from './feed.ts'
+import { createFeeds, type FollowedRun } from './feeds.ts'
+import { follow, type Source } from './follow.ts'
+import { createLookout } from './lookout.ts'
+import { createRows } from './rows.ts'
+import { runSet } from './runSet.ts'
+import { runSource, type SessionPlace, sessionSource, workflowSource } from './sources.ts'
+import { readTypes, type Types } from './types.ts'
 
 export interface StreamDeps {
   readonly hub: Hub
@@ -23,133 +25,95 @@ export interface StreamDeps {
 }
 
 export function createEventStreams({ hub, readerFor, workflows, clock, closing }: StreamDeps): EventStreams {
-  const stream = (types: Types | undefined, source: Source) =>
-    follow(source, { hub, clock, closing, types: types ?? null })
+  const lookout = createLookout({ reader: readerFor(SYSTEM_VIEWER), clock, closing })
+  const feeds = createFeeds({ hub, lookout })
+  const rows = createRows(readerFor)
+
+  const stream = (source: Source, types: Types = null): LiveStream<StreamedEvent> =>
+    follow(source, { hub, types, closing })
+
+  /** A run, and the event after which somebody follows it. What is known of one that is followed is not read again. */
+  async function runFrom(viewer: Viewer, runId: string, cursor: EventCursor | null) {
+    const present = feeds.followed(viewer, runId)
+    if (present && (!cursor || (cursor.runId === runId && cursor.seq <= present.tail.newest()))) {
+      return { ...present, seq: cursor?.seq ?? 0 }
+    }
+    const run = await rows.run(viewer, runId)
+    if (!run) throw new KernError('NOT_FOUND', `there is no run ${shown(runId)}`)
+    const seq = cursor ? seqIn(run, cursor) : 0
+    const followed: FollowedRun = feeds.run(viewer, { run, start: seq, reader: readerFor(viewer) })
+    followed.tail.learn(run)
+    return { ...followed, seq }
+  }
+
+  async function placeIn(viewer: Viewer, session: SessionRecord, cursor: EventCursor): Promise<SessionPlace> {
+    const run = await rows.run(viewer, cursor.runId)
+    if (!run) {
+      const message = `run ${cursor.runId}, of which after is, is not kept any more: begin without it, at the oldest event that is`
+      throw new KernError('CURSOR_EXPIRED', message)
+    }
+    const { sessionId, runCount } = session
+    if (run.sessionId !== sessionId) {
+      throw new KernError(
+        'CURSOR_INVALID',
+        `after is of run ${cursor.runId}: allowed is the cursor of an event of session ${shown(sessionId)}`,
+      )
+    }
+    const { number } = run
+    const seq = seqIn(run, cursor)
+    const { queued = number } = cursor
+    if (cursor.queued !== undefined && (queued <= number || queued > runCount)) {
+      throw new KernError(
+        'CURSOR_INVALID',
+        `after is beyond run ${queued} of session ${shown(sessionId)}: allowed is the cursor of an event, and there are ${runCount} runs`,
+      )
+    }
+    return { cursor, place: { number, seq, queued } }
+  }
+
+  /** Follows everything of a topic while the stream is made: until then nobody else may. */
+  async function onFeed<Made>(viewer: Viewer, topic: Topic, make: (feed: Feed) => Promise<Made>): Promise<Made> {
+    const feed = feeds.all(viewer, topic)
+    const unfollow = feed.follow(() => undefined)
+    return await make(feed).finally(unfollow)
+  }
+
   return {
-    async run(viewer, { runId, after, types }) {
-      const reader = readerFor(viewer)
-      const [run] = await reader.runs([runId])
-      if (!run) throw new KernError('NOT_FOUND', `there is no run ${shown(runId)}`)
-      const seq = after == null ? 0 : positionIn(run, decodeEventCursor(after))
-      const read = readRun(reader, { runId, start: seq, types: readTypes(types ?? null) })
-      return stream(types, { topic: { runId }, from: [{ runId, seq }], read })
-    },
-    async session(viewer, { sessionId, after, types }) {
-      const reader = readerFor(viewer)
-      const [session] = await reader.sessions([sessionId])
-      if (!session) throw new KernError('NOT_FOUND', `there is no session ${shown(sessionId)}`)
+    async run(viewer, { runId, after, types = null }) {
       const cursor = after == null ? null : decodeEventCursor(after)
-      const start = cursor ? await positionInSession(reader, sessionId, cursor) : { number: 0, seq: 0 }
-      const read = readSession(reader, { sessionId, start, types: readTypes(types ?? null) })
-      return stream(types, { topic: { sessionId }, from: cursor ? [cursor] : [], read })
+      const { feed, tail, seq } = await runFrom(viewer, runId, cursor)
+      return stream(runSource(feed, tail, { runId, seq, types: readTypes(types) }), types)
     },
-    async workflow(viewer, { workflowId, types }) {
+    async session(viewer, { sessionId, after, types = null }) {
+      const session = await rows.session(viewer, sessionId)
+      if (!session) throw new KernError('NOT_FOUND', `there is no session ${shown(sessionId)}`)
+      const from = after == null ? null : await placeIn(viewer, session, decodeEventCursor(after))
+      const options = { sessionId, from, types: readTypes(types), reader: readerFor(viewer) }
+      return stream(sessionSource(feeds.session(viewer, sessionId), options), types)
+    },
+    async workflow(viewer, { workflowId, types = null }) {
       if (!workflows.get(workflowId)) throw new KernError('NOT_FOUND', `no workflow ${shown(workflowId)} is served`)
-      const source = await followRuns(readerFor(viewer), { workflowId, types: readTypes(types ?? null), clock })
-      return stream(types, source)
+      const options = { workflowId, types: readTypes(types), reader: readerFor(viewer), clock }
+      return await onFeed(viewer, { workflowId }, async (feed) => stream(await workflowSource(feed, options), types))
+    },
+    async runs(viewer, { filter }) {
+      const readRun = (runId: string) => rows.run(viewer, runId)
+      const options = { filter, reader: readerFor(viewer), readRun, clock, closing }
+      return await onFeed(viewer, topicOf({ filter }), (feed) => runSet({ ...options, feed }))
     },
     partialOutput: hub.partialOutput,
   }
 }
 
-function positionIn(run: RunRecord, cursor: EventCursor): number {
+function seqIn(run: RunRecord, cursor: EventCursor): number {
   if (cursor.runId === run.runId && cursor.seq <= run.lastSeq) return cursor.seq
   const fault =
     cursor.runId === run.runId ? `event ${cursor.seq}, but the newest is ${run.lastSeq}` : `run ${cursor.runId}`
   throw new KernError('CURSOR_INVALID', `after is of ${fault}: allowed is the cursor of an event of run ${run.runId}`)
 }
 
-async function positionInSession(reader: Reader, sessionId: string, cursor: EventCursor): Promise<EventPosition> {
-  const [run] = await reader.runs([cursor.runId])
-  if (!run) {
-    const message = `run ${cursor.runId}, of which after is, is not kept any more: begin without it, at the oldest event that is`
-    throw new KernError('CURSOR_EXPIRED', message)
-  }
-  if (run.sessionId === sessionId) return { number: run.number, seq: positionIn(run, cursor) }
-  throw new KernError(
-    'CURSOR_INVALID',
-    `after is of run ${cursor.runId}: allowed is the cursor of an event of session ${shown(sessionId)}`,
-  )
-}
-
-/** The final event is read even if its type was not asked for: it ends the stream. */
-function readRun(
-  reader: Reader,
-  { runId, start, types }: { runId: string; start: number; types: Types },
-): () => Promise<Batch> {
-  const read = types && [...new Set([...types, ...RUN_EVENT_TYPES.filter(isFinalEvent)])]
-  let afterSeq = start
-  let wasOver = false
-  return async () => {
-    const events = await reader.events(runId, { afterSeq, limit: PAGE, types: read })
-    afterSeq = events.at(-1)?.seq ?? afterSeq
-    const over = events.some(({ type }) => isFinalEvent(type)) || (events.length === 0 && wasOver)
-    // The end may have been committed after the events were read: only what is read once it is known is all there is.
-    wasOver = events.length === 0 && (await isOver(reader, runId))
-    const more = events.length === PAGE || wasOver
-    return { events, more, over }
-  }
-}
-
-/** With nothing after the cursor, the run may be over, or gone. */
-async function isOver(reader: Reader, runId: string): Promise<boolean> {
-  const [run] = await reader.runs([runId])
-  return !run || isFinal(run.status)
-}
-
-interface SessionQuery {
-  readonly sessionId: string
-  readonly start: EventPosition
-  readonly types: Types
-}
-
-/**
- * Only one run of a session is executed at a time, so the order of run and `seq` is the order in which its steps were
- * committed. What a later run has while it is queued comes when its turn does.
- */
-function readSession(reader: Reader, { sessionId, start, types }: SessionQuery): () => Promise<Batch> {
-  let position = start
-  return async () => {
-    const events = await reader.sessionEvents(sessionId, position, { limit: PAGE, types })
-    const last = events.at(-1)
-    if (last) {
-      const [run] = await reader.runs([last.runId])
-      if (run) position = { number: run.number, seq: last.seq }
-    }
-    return { events, more: events.length === PAGE, over: false }
-  }
-}
-
-interface WorkflowQuery {
-  readonly workflowId: string
-  readonly types: Types
-  readonly clock: Clock
-}
-
-/** Follows every run of the workflow that is not over, from where it stands now. */
-async function followRuns(reader: Reader, { workflowId, types, clock }: WorkflowQuery): Promise<Source> {
-  let since = new Date(clock.now().getTime() - LATE_MS)
-  const from = (await reader.liveRuns(workflowId, since)).map(({ runId, lastSeq }) => ({ runId, seq: lastSeq }))
-  const seen = new Map(from.map(({ runId, seq }) => [runId, seq]))
-  const read = async (): Promise<Batch> => {
-    const now = clock.now()
-    const live = await reader.liveRuns(workflowId, since)
-    const news = live.filter(({ runId, lastSeq }) => lastSeq > (seen.get(runId) ?? 0))
-    const events: EventRecord[] = []
-    for (const { runId, lastSeq } of news) {
-      events.push(
-        ...(
-          await reader.events(runId, { afterSeq: seen.get(runId) ?? 0, limit: lastSeq - (seen.get(runId) ?? 0), types })
-        ).filter(({ seq }) => seq <= lastSeq),
-      )
-      seen.set(runId, lastSeq)
-    }
-    since = new Date(Math.max(since.getTime(), now.getTime() - LATE_MS))
-    const known = new Set(live.map(({ runId }) => runId))
-    for (const runId of seen.keys()) {
-      if (!known.has(runId)) seen.delete(runId)
-    }
-    return { events, more: false, over: false }
-  }
-  return { topic: { workflowId }, from, read }
+/** The smallest topic to which everything belongs that a filter finds. */
+function topicOf({ filter: { sessionId, workflowId } }: RunSetQuery): Topic {
+  if (sessionId != null) return { sessionId }
+  return workflowId != null ? { workflowId } : { everything: true }
 }

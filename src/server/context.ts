@@ -15,7 +15,7 @@ export interface ServerParts {
 }
 
 /** Who may do everything: as long as nobody is asked who they are. */
-const ANYONE: Viewer = Object.freeze({ userId: null, scopes: Object.freeze(['*']) })
+export const ANYONE: Viewer = Object.freeze({ userId: null, scopes: Object.freeze(['*']) })
 
 /**
  * Makes the context of one operation. The only place that does, for HTTP, SSE and WebSocket alike. Loaders are fresh:

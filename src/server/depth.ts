@@ -45,10 +45,6 @@ export function useDepthLimit(): Plugin {
       const error = nodesError(args)
       if (error) setResultAndStopExecution({ errors: [error] })
     },
-    onSubscribe: ({ args, setResultAndStopExecution }) => {
-      const error = nodesError(args)
-      if (error) setResultAndStopExecution({ errors: [error] })
-    },
   }
 }
 
@@ -77,7 +73,8 @@ interface Executed {
   readonly variableValues?: Readonly<Record<string, unknown>> | null | undefined
 }
 
-function nodesError({ schema, document, operationName, variableValues }: Executed): GraphQLError | null {
+/** Why the operation must not be executed; null if it may. Subscriptions have to be asked about by who opens them. */
+export function nodesError({ schema, document, operationName, variableValues }: Executed): GraphQLError | null {
   const operation = getOperationAST(document, operationName)
   if (!operation) return null
   const { nodes } = measureIn({ schema, document, variables: variableValues ?? {} })(operation)

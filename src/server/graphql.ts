@@ -2,12 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import type { ExecutionResult, GraphQLSchema } from 'graphql'
 import { createYoga } from 'graphql-yoga'
-import type { Plugin, YogaServerInstance } from 'graphql-yoga'
+import type { GraphQLParams, Plugin, YogaServerInstance } from 'graphql-yoga'
 import type { KernContext } from '../../schema/context.ts'
 import { shown } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { useDepthLimit } from './depth.ts'
+import type { Asked } from './fanout/render.ts'
+import type { Subscription } from './fanout/subscription.ts'
 import type { Mask, Operation } from './mask.ts'
+import type { Refusal } from './refusal.ts'
 
 /** The path of GraphQL: of queries, of subscriptions over both transports, and of GraphiQL. */
 export const GRAPHQL_PATH = '/graphql'
@@ -16,8 +19,14 @@ export const GRAPHQL_PATH = '/graphql'
 export interface HttpExchange {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  /** Aborts when the client goes away or the server stops: a subscription ends then. */
-  readonly over: AbortSignal
+  /** Opened for a request that subscribes. */
+  readonly stream: OpenedStream
+}
+
+/** What became of a request that subscribes: a subscription, or a refusal for which there is no result of GraphQL. */
+export interface OpenedStream {
+  subscription: Subscription | null
+  refusal: Refusal | null
 }
 
 export type GraphQLHandler = YogaServerInstance<HttpExchange, KernContext>
@@ -27,13 +36,15 @@ export interface GraphQLParts {
   readonly createContext: () => KernContext
   readonly mask: Mask
   readonly log: Log
+  /** Opens a subscription whose events go to the answer; or returns why not. */
+  readonly subscribe: (asked: Asked, res: ServerResponse) => Promise<Subscription | Refusal | readonly GraphQLError[]>
   /** Other origins whose pages may call. */
   readonly allowedOrigins: readonly string[]
   /** The largest body of a request, in bytes. */
   readonly maxRequestBytes: number
 }
 
-/** GraphQL over HTTP and SSE, and what parses, validates and executes for WebSockets. */
+/** GraphQL over HTTP, and what parses, validates and executes for WebSockets. */
 export function createGraphQL(parts: GraphQLParts): GraphQLHandler {
   const { log, allowedOrigins } = parts
   const logged = (...args: unknown[]): void => log.debug({ details: args.slice(1) }, String(args[0]))
@@ -52,7 +63,7 @@ export function createGraphQL(parts: GraphQLParts): GraphQLHandler {
     logging: { debug: logged, info: logged, warn: logged, error: logged },
     // Yoga's own masking sees neither requests that it cannot read nor the name of the operation: the plugin does.
     maskedErrors: false,
-    plugins: [useMask(parts.mask), useDepthLimit()],
+    plugins: [useMask(parts.mask), useDepthLimit(), useStreams(parts.subscribe)],
   })
 }
 
@@ -69,44 +80,46 @@ function useMask(mask: Mask): Plugin<object, HttpExchange> {
       }
     },
     // Whatever is answered comes by here, also what failed before it was executed.
-    onResultProcess({ request, result, setResult, serverContext: { over } }) {
+    onResultProcess({ request, result, setResult }) {
       const masked = (one: ExecutionResult): ExecutionResult => mask.result(one, operations.get(request))
-      if (Symbol.asyncIterator in result) setResult(mapped(result, masked, over))
-      else setResult(Array.isArray(result) ? result.map(masked) : masked(result))
+      if (!(Symbol.asyncIterator in result)) setResult(Array.isArray(result) ? result.map(masked) : masked(result))
     },
   }
 }
 
 /**
- * Not a generator: `return` of a generator waits for its pending `next`, which may be waiting for an event. Yoga's stream
- * waits so too, until its next ping: the source is therefore released as soon as the stream is over.
+ * Leaves subscriptions to who has opened them: Yoga only finds out whether the client takes a stream of events, and says so
+ * by the type of a response without a body.
  */
-function mapped<Item>(
-  source: AsyncIterable<Item>,
-  map: (item: Item) => Item,
-  over: AbortSignal,
-): AsyncIterableIterator<Item> {
-  const iterator = source[Symbol.asyncIterator]()
-  let released: Promise<unknown> | undefined
-  const release = async (): Promise<void> => {
-    released ??= Promise.resolve(iterator.return?.())
-    await released
-  }
-  // If it fails, Yoga is told, which releases it too.
-  const end = (): void => void release().catch(() => {})
-  if (over.aborted) end()
-  else over.addEventListener('abort', end, { once: true })
+function useStreams(subscribe: GraphQLParts['subscribe']): Plugin<object, HttpExchange> {
   return {
-    [Symbol.asyncIterator]() {
-      return this
+    onSubscribe({ setSubscribeFn }) {
+      setSubscribeFn(async ({ contextValue, ...args }) => {
+        // Yoga adds its own to what it is given with the request.
+        const { res, stream, params } = contextValue as HttpExchange & { readonly params: GraphQLParams }
+        const opened = await subscribe({ ...args, query: params.query ?? '' }, res)
+        if ('next' in opened) {
+          stream.subscription = opened
+          return opened
+        }
+        if (!('status' in opened)) return { errors: opened }
+        stream.refusal = opened
+        return { errors: [new GraphQLError(opened.message, { extensions: { code: opened.code } })] }
+      })
     },
-    async next() {
-      const step = await iterator.next()
-      return step.done ? step : { done: false, value: map(step.value) }
-    },
-    async return() {
-      await release()
-      return { done: true, value: undefined }
+    onResultProcess({ serverContext: { stream }, resultProcessor, setResultProcessor }) {
+      if (!stream.subscription || !resultProcessor) return
+      setResultProcessor((_result, { Response }) => new Response(null, { headers: STREAM_HEADERS }), EVENT_STREAM)
     },
   }
+}
+
+/** The type of an answer that is a stream of server-sent events. */
+export const EVENT_STREAM = 'text/event-stream'
+
+const STREAM_HEADERS = {
+  'Content-Type': EVENT_STREAM,
+  'Cache-Control': 'no-cache',
+  // Proxies hold streams back unless they are told not to.
+  'X-Accel-Buffering': 'no',
 }

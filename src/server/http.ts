@@ -3,13 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { shown } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { GraphiQLPage } from './graphiql.ts'
-import { GRAPHQL_PATH } from './graphql.ts'
-import type { GraphQLHandler } from './graphql.ts'
+import { EVENT_STREAM, GRAPHQL_PATH } from './graphql.ts'
+import type { GraphQLHandler, OpenedStream } from './graphql.ts'
 import type { HostCheck } from './host.ts'
 import { type Refusal, refusalBody } from './refusal.ts'
+import type { Sse } from './sse.ts'
 
 export interface HttpParts {
   readonly graphql: GraphQLHandler
+  readonly sse: Sse
   readonly graphiql: GraphiQLPage
   readonly checkHost: HostCheck
   /** Whether the database answers, and soon. */
@@ -27,7 +29,7 @@ export function createHttpHandler(parts: HttpParts): HttpHandler {
 }
 
 /** What a process answers that executes runs and serves nothing else. */
-export type HealthParts = Omit<HttpParts, 'graphql' | 'graphiql'>
+export type HealthParts = Omit<HttpParts, 'graphql' | 'graphiql' | 'sse'>
 
 export function createHealthHandler(parts: HealthParts): HttpHandler {
   return answering(parts, async (req, res) => {
@@ -139,12 +141,15 @@ async function answerGraphQL(parts: HttpParts, req: IncomingMessage, res: Server
   res.once('close', end)
   parts.stopping.addEventListener('abort', end, { once: true })
   if (parts.stopping.aborted || res.destroyed) end()
+  const stream: OpenedStream = { subscription: null, refusal: null }
   try {
-    const response = await parts.graphql.handleNodeRequestAndResponse(req, res, { req, res, over: over.signal })
-    await sendResponse(response, res, over.signal)
+    const response = await parts.graphql.handleNodeRequestAndResponse(req, res, { req, res, stream })
+    await sendResponse(response, res, { stream, sse: parts.sse, over: over.signal })
   } finally {
     res.off('close', end)
     parts.stopping.removeEventListener('abort', end)
+    // Whatever became of the request.
+    await stream.subscription?.return()
   }
 }
 
@@ -157,36 +162,43 @@ function withoutMultipart(req: IncomingMessage): boolean {
   return others.length > 0
 }
 
-async function sendResponse(response: Response, res: ServerResponse, over: AbortSignal): Promise<void> {
+interface Sending {
+  readonly stream: OpenedStream
+  readonly sse: Sse
+  readonly over: AbortSignal
+}
+
+async function sendResponse(
+  response: Response,
+  res: ServerResponse,
+  { stream: { subscription, refusal }, sse, over }: Sending,
+): Promise<void> {
   if (res.destroyed) return
   res.statusCode = response.status
   response.headers.forEach((value, name) => res.setHeader(name, value))
+  if (refusal) return refuse(res, refusal)
   // The rest of a body that was too large is not worth reading.
   if (response.status === 413) res.setHeader('Connection', 'close')
-  const streamed = response.headers.get('content-type')?.startsWith('text/event-stream') === true
-  if (streamed && response.body) return stream(response.body, res, over)
+  const isStream = response.headers.get('content-type')?.startsWith(EVENT_STREAM) === true
+  if (isStream && subscription) {
+    res.flushHeaders()
+    return await sse.serve(subscription, res, over)
+  }
+  if (isStream && response.body) return await sendParts(response.body, res, over)
   const text = await response.text()
   res.setHeader('Content-Length', Buffer.byteLength(text))
   res.end(text)
 }
 
-/**
- * Sends a stream until it ends, the client goes away or the server stops; then whatever feeds it is released. A stream
- * that is cut off by the stop ends without the event `complete`, so that clients come back instead of taking it as whole.
- *
- * A read that waits ends when the stream is over, as its source does. It must not be raced against a promise that lives
- * as long as the stream: that would keep every part until the end.
- */
-async function stream(body: ReadableStream<Uint8Array>, res: ServerResponse, over: AbortSignal): Promise<void> {
-  // Proxies hold streams back unless they are told not to.
+/** Sends one result as a stream of events, as who asked for it takes nothing else. */
+async function sendParts(body: ReadableStream<Uint8Array>, res: ServerResponse, over: AbortSignal): Promise<void> {
   res.setHeader('X-Accel-Buffering', 'no')
   res.flushHeaders()
   const reader = body.getReader()
   try {
     while (!over.aborted) {
       const part = await reader.read()
-      // What comes after the stop may be `complete`.
-      if (part.done || over.aborted) break
+      if (part.done) break
       // It rejects when the stream is over, and if the client went away.
       if (!res.write(part.value)) await once(res, 'drain', { signal: over }).catch(() => {})
     }

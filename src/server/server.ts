@@ -4,53 +4,23 @@ import type { GraphQLSchema } from 'graphql'
 import { shown } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { listen, urlOf } from './address.ts'
-import { createContext } from './context.ts'
+import { ANYONE, createContext } from './context.ts'
 import type { ServerParts } from './context.ts'
+import { createFanOut, type FanOutCounts } from './fanout/fanOut.ts'
 import { createGraphiQL } from './graphiql.ts'
 import { createGraphQL, GRAPHQL_PATH } from './graphql.ts'
 import { createHostCheck } from './host.ts'
 import type { HostCheck } from './host.ts'
 import { createHttpHandler } from './http.ts'
 import { createMask } from './mask.ts'
+import { type ServerOptions, settingsOf } from './options.ts'
 import type { Refusal } from './refusal.ts'
+import { createSeats } from './seats.ts'
 import { createSockets, refuseUpgrade } from './sockets.ts'
+import { createSse } from './sse.ts'
 import { within } from './within.ts'
 
-export interface ServerOptions {
-  /** The port; 0 for any that is free. @default 4000 */
-  readonly port?: number
-  /**
-   * The address to listen on. On a loopback address only requests to `localhost`, `127.0.0.1`, `[::1]` and the address
-   * itself are answered.
-   *
-   * @default '127.0.0.1'
-   */
-  readonly host?: string
-  /** Origins, such as `https://example.com`, whose pages may call besides the server's own. @default [] */
-  readonly allowedOrigins?: readonly string[]
-  /** The largest body of an HTTP request, in bytes. @default 2_097_152 */
-  readonly maxRequestBytes?: number
-  /** The largest message of a WebSocket client, in bytes. @default 65_536 */
-  readonly maxMessageBytes?: number
-  /** How long a WebSocket client may take to say hello, in milliseconds. @default 3_000 */
-  readonly initTimeoutMs?: number
-  /** How often WebSocket clients are pinged, in milliseconds. @default 12_000 */
-  readonly pingMs?: number
-  /** How long running requests are given to end when the server closes, in milliseconds. @default 10_000 */
-  readonly graceMs?: number
-}
-
-const DEFAULTS = {
-  port: 4000,
-  host: '127.0.0.1',
-  allowedOrigins: [],
-  // A value may have 1 MiB; a request holds one, its document, and metadata.
-  maxRequestBytes: 2_097_152,
-  maxMessageBytes: 65_536,
-  initTimeoutMs: 3_000,
-  pingMs: 12_000,
-  graceMs: 10_000,
-} satisfies Required<ServerOptions>
+export type { ServerOptions } from './options.ts'
 
 export interface ServerDeps {
   readonly parts: ServerParts
@@ -59,7 +29,7 @@ export interface ServerDeps {
   readonly options?: ServerOptions
 }
 
-/** GraphQL over HTTP, SSE and WebSocket, GraphiQL, and the health of the process, on one port. */
+/** What listens on a port. */
 export interface Server extends AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:4000`; with the port that was asked for until it listens. */
   readonly url: string
@@ -72,26 +42,55 @@ export interface Server extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** What clients hold open now; all of it is 0 when they have left. */
+export interface ServerCounts extends FanOutCounts {
+  /** WebSockets. */
+  readonly sockets: number
+  /** Subscriptions over HTTP. */
+  readonly sseStreams: number
+}
+
+/** A server of GraphQL. */
+export interface GraphQLServer extends Server {
+  counts(): ServerCounts
+}
+
 /** How long the database may take to answer a question about its health, in milliseconds. */
 const HEALTH_TIMEOUT_MS = 2_000
 
-export function createServer({ parts, schema, log, options }: ServerDeps): Server {
-  const settings = { ...DEFAULTS, ...options }
+/**
+ * GraphQL over HTTP, SSE and WebSocket, GraphiQL, and the health of the process, on one port.
+ *
+ * @throws KernError CONFIG_INVALID for an option out of range
+ */
+export function createServer({ parts, schema, log, options }: ServerDeps): GraphQLServer {
+  const settings = settingsOf(options)
   const stopping = new AbortController()
   const mask = createMask(log)
+  const contextOf = () => createContext(parts)
+  const seats = createSeats(settings)
+  const fanOut = createFanOut({ schema, createContext: contextOf, mask })
+  const sse = createSse(settings)
   const graphql = createGraphQL({
     schema,
-    createContext: () => createContext(parts),
+    createContext: contextOf,
     mask,
     log,
+    subscribe: async (asked, res) => {
+      const seat = seats.take(ANYONE)
+      if ('status' in seat) return seat
+      res.once('close', seat.leave)
+      if (res.destroyed) seat.leave()
+      return await fanOut.open(asked, sse.outlet(res))
+    },
     allowedOrigins: settings.allowedOrigins,
     maxRequestBytes: settings.maxRequestBytes,
   })
   const graphiql = createGraphiQL(parts.workflows)
   const healthy = (): Promise<boolean> => answers(parts.health)
   const checkHost = createHostCheck(settings.host)
-  const handle = createHttpHandler({ graphql, graphiql, checkHost, healthy, log, stopping: stopping.signal })
-  const sockets = createSockets({ graphql, mask, log, limits: settings })
+  const handle = createHttpHandler({ graphql, sse, graphiql, checkHost, healthy, log, stopping: stopping.signal })
+  const sockets = createSockets({ graphql, fanOut, mask, log, limits: settings })
   // Both times are for what a client sends; an answer, such as a stream of events, may take as long as it likes.
   const times = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 }
   const server = createHttpServer(times, (req, res) => {
@@ -101,8 +100,10 @@ export function createServer({ parts, schema, log, options }: ServerDeps): Serve
   })
   server.on('upgrade', (req, socket, head) => {
     const refusal = refusalOf(req, { checkHost, allowedOrigins: settings.allowedOrigins, stopping: stopping.signal })
-    if (refusal === null) sockets.accept(req, socket, head)
-    else refuseUpgrade(socket, refusal)
+    const seat = refusal ?? seats.take(ANYONE)
+    if ('status' in seat) return refuseUpgrade(socket, seat)
+    socket.once('close', seat.leave)
+    sockets.accept(req, socket, head)
   })
   let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
@@ -113,6 +114,7 @@ export function createServer({ parts, schema, log, options }: ServerDeps): Serve
     const ended = server.listening ? new Promise<void>((resolve) => server.close(() => resolve())) : Promise.resolve()
     stopping.abort()
     await sockets.close()
+    sse.close()
     if (!(await within(ended, settings.graceMs))) server.closeAllConnections()
     await ended
     await graphql.dispose()
@@ -122,6 +124,7 @@ export function createServer({ parts, schema, log, options }: ServerDeps): Serve
       return urlOf(server, settings)
     },
     listen: () => listen(server, settings),
+    counts: () => ({ sockets: sockets.count(), sseStreams: sse.count(), ...fanOut.counts() }),
     close,
     [Symbol.asyncDispose]: close,
   }

@@ -1,30 +1,24 @@
 import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { getOperationAST, GraphQLError } from 'graphql'
-import type { ExecutionArgs, GraphQLFormattedError } from 'graphql'
-import { CloseCode, handleProtocols, makeServer } from 'graphql-ws'
-import type { Server as ProtocolServer, SubscribePayload } from 'graphql-ws'
+import { CloseCode, handleProtocols } from 'graphql-ws'
+import type { Server as ProtocolServer } from 'graphql-ws'
 import { WebSocketServer } from 'ws'
 import type { WebSocket } from 'ws'
 import type { Log } from '../log.ts'
-import type { GraphQLHandler } from './graphql.ts'
-import type { Mask } from './mask.ts'
+import { createProtocol, type ProtocolLimits, type ProtocolParts, type SocketExtra } from './protocol.ts'
 import { type Refusal, refusalBody } from './refusal.ts'
+import { createLine, type Line, type LineLimits } from './socketLine.ts'
 import { within } from './within.ts'
 
-export interface SocketParts {
-  readonly graphql: GraphQLHandler
-  readonly mask: Mask
+export interface SocketParts extends ProtocolParts {
   readonly log: Log
   readonly limits: SocketLimits
 }
 
-export interface SocketLimits {
+export interface SocketLimits extends ProtocolLimits, LineLimits {
   /** The largest message of a client, in bytes; a larger one closes the socket with 1009. */
   readonly maxMessageBytes: number
-  /** How long a client may take to say hello, in milliseconds; then its socket is closed with 4408. */
-  readonly initTimeoutMs: number
   /** How often clients are pinged, in milliseconds; one that does not answer before the next ping is gone. */
   readonly pingMs: number
 }
@@ -33,6 +27,8 @@ export interface SocketLimits {
 export interface Sockets {
   /** Takes over a connection that asked to become a WebSocket. */
   accept(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** How many are open. */
+  count(): number
   /** Closes all sockets with 1001, so that clients come back, and resolves once all are closed. */
   close(): Promise<void>
 }
@@ -40,8 +36,9 @@ export interface Sockets {
 /** How long a client may take to answer a close, in milliseconds; then its connection is cut. */
 const CLOSE_TIMEOUT_MS = 2_000
 
-export function createSockets({ graphql, mask, log, limits }: SocketParts): Sockets {
-  const protocol = createProtocol({ graphql, mask, limits })
+export function createSockets(parts: SocketParts): Sockets {
+  const { log, limits } = parts
+  const protocol = createProtocol(parts)
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: limits.maxMessageBytes,
@@ -50,19 +47,25 @@ export function createSockets({ graphql, mask, log, limits }: SocketParts): Sock
     handleProtocols,
   })
   const silent = new WeakSet<WebSocket>()
+  const lines = new WeakMap<WebSocket, Line>()
   const ping = setInterval(() => {
     for (const socket of server.clients) {
+      lines.get(socket)?.check()
       if (silent.has(socket)) socket.terminate()
       silent.add(socket)
       socket.ping()
     }
   }, limits.pingMs)
-  server.on('connection', (socket: WebSocket) => {
-    socket.on('pong', () => silent.delete(socket))
-    attach(protocol, socket, log)
-  })
   return {
-    accept: (req, socket, head) => server.handleUpgrade(req, socket, head, (ws) => server.emit('connection', ws, req)),
+    accept(req, raw, head) {
+      server.handleUpgrade(req, raw, head, (socket) => {
+        const line = createLine(socket, raw, limits)
+        lines.set(socket, line)
+        socket.on('pong', () => silent.delete(socket))
+        attach(protocol, socket, { line, log })
+      })
+    },
+    count: () => server.clients.size,
     close: async () => {
       clearInterval(ping)
       const sockets = [...server.clients]
@@ -87,12 +90,16 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-function attach(protocol: ProtocolServer, socket: WebSocket, log: Log): void {
+interface Attached extends SocketExtra {
+  readonly log: Log
+}
+
+function attach(protocol: ProtocolServer<SocketExtra>, socket: WebSocket, { line, log }: Attached): void {
   socket.on('error', (err) => log.debug({ err }, 'A WebSocket failed'))
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
-      // Resolves once the message has left: a subscription makes its next event no faster than the client reads.
+      // Resolves once the message has left.
       send: (data) =>
         new Promise((resolve) => {
           if (socket.readyState === socket.OPEN) socket.send(data, () => resolve())
@@ -108,68 +115,11 @@ function attach(protocol: ProtocolServer, socket: WebSocket, log: Log): void {
         })
       },
     },
-    undefined,
+    { line },
   )
   socket.once('close', (code, reason) => {
+    // Also those of which the protocol core has lost sight, as their id was used again while they were opened.
+    line.release()
     closed(code, String(reason)).catch((err: unknown) => log.error({ err }, 'A subscription could not be ended'))
   })
-}
-
-/** What the operation of a message is executed by; the protocol core hands it back with the arguments. */
-interface BoundArgs extends ExecutionArgs {
-  readonly bound: { execute(args: ExecutionArgs): unknown; subscribe(args: ExecutionArgs): unknown }
-}
-
-type Result = ReturnType<NonNullable<Parameters<typeof makeServer>[0]['execute']>>
-
-function createProtocol({ graphql, mask, limits }: Omit<SocketParts, 'log'>): ProtocolServer {
-  return makeServer({
-    connectionInitWaitTimeout: limits.initTimeoutMs,
-    // The arguments are those that `prepare` made, and Yoga's functions resolve to results of GraphQL.
-    execute: (args) => (args as BoundArgs).bound.execute(args) as Result,
-    subscribe: (args) => (args as BoundArgs).bound.subscribe(args) as Result,
-    onSubscribe: async (_socket, _id, payload) => {
-      try {
-        return await prepare(graphql, payload)
-      } catch (error) {
-        // Thrown from here it would close the socket, with its message as the reason.
-        return [mask.error(error, payload)]
-      }
-    },
-    onError: (_socket, _id, payload, errors) => errors.map((error) => onWire(mask.error(error, payload))),
-    onNext: (_socket, _id, payload, _args, { errors, data, extensions }) =>
-      errors && {
-        errors: errors.map((error) => onWire(mask.error(error, payload))),
-        ...(data === undefined ? {} : { data }),
-        ...(extensions === undefined ? {} : { extensions }),
-      },
-  })
-}
-
-async function prepare(
-  graphql: GraphQLHandler,
-  payload: SubscribePayload,
-): Promise<BoundArgs | readonly GraphQLError[]> {
-  const { schema, parse, validate, contextFactory, execute, subscribe } = graphql.getEnveloped({ params: payload })
-  const document = parse(payload.query)
-  const errors = validate(schema, document)
-  if (errors.length > 0) return errors
-  if (!getOperationAST(document, payload.operationName)) {
-    const message = 'Could not determine what operation to execute.'
-    return [new GraphQLError(message, { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } })]
-  }
-  return {
-    schema,
-    document,
-    operationName: payload.operationName,
-    variableValues: payload.variables,
-    contextValue: await contextFactory(),
-    bound: { execute, subscribe },
-  }
-}
-
-/** The status of an HTTP answer means nothing here. */
-function onWire(error: GraphQLError): GraphQLFormattedError {
-  const { extensions: { http: _, ...extensions } = {}, ...rest } = error.toJSON()
-  return { ...rest, extensions }
 }

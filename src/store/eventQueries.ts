@@ -1,6 +1,6 @@
-import { and, asc, desc, eq, getViewSelectedFields, gt, gte, lt, lte, or, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getViewSelectedFields, gt, gte, lt, or, sql } from 'drizzle-orm'
 import type { Db } from '../db/client.ts'
-import { events, runPayloads, runs } from '../db/tables.ts'
+import { events, runPayloads, runs, sessions } from '../db/tables.ts'
 import type { Reader } from '../engine/reader.ts'
 import { isFinal, RUN_STATUSES } from '../engine/records.ts'
 import { isUuid } from '../ids.ts'
@@ -8,18 +8,14 @@ import type { Viewer } from '../viewer.ts'
 import type { HistoryRun } from '../workflow/context.ts'
 import { anyOf } from './anyOf.ts'
 import { decode, eventOf } from './rows.ts'
-import { runColumns, withStatus } from './runQueries.ts'
-import { visibleRuns } from './visible.ts'
+import { conditions, runColumns, withStatus } from './runQueries.ts'
+import { createSessionEvents } from './sessionEvents.ts'
+import { visibleRuns, visibleSessions } from './visible.ts'
 
-type EventQueries = Pick<Reader, 'events' | 'sessionEvents' | 'completedRuns' | 'liveRuns'>
-
-/**
- * The last run of a session that has its turn or had it: the one that has it, or all where none does. The turn moves on
- * after the end of a run, so whoever reads up to here has read everything of the runs before.
- */
-const hasHadTurn = (sessionId: string) => sql`coalesce((
-  select a.number from kern.sessions s join kern.runs a on a.run_id = s.active_run_id
-  where s.session_id = ${sessionId}), 2147483647)`
+type EventQueries = Pick<
+  Reader,
+  'events' | 'sessionEvents' | 'completedRuns' | 'liveRuns' | 'lastSeqs' | 'sessionMarks'
+>
 
 /** The row in which the event after `afterSeq` is, if it is there: no row before it has to be read. */
 const rowOf = (runId: string, afterSeq: number) => sql`coalesce((
@@ -47,23 +43,7 @@ export function createEventQueries(db: Db, viewer: Viewer): EventQueries {
         .limit(limit)
       return found.map(eventOf)
     },
-    async sessionEvents(sessionId, after, { limit, types }) {
-      const later = or(gt(runs.number, after.number), and(eq(runs.number, after.number), gt(events.seq, after.seq)))
-      const found = await select()
-        .where(
-          and(
-            visible,
-            eq(runs.sessionId, sessionId),
-            gte(runs.number, after.number),
-            lte(runs.number, hasHadTurn(sessionId)),
-            later,
-            types ? anyOf(events.type, types) : undefined,
-          ),
-        )
-        .orderBy(asc(runs.number), asc(events.firstSeq), asc(events.seq))
-        .limit(limit)
-      return found.map(eventOf)
-    },
+    sessionEvents: createSessionEvents(db, viewer),
     async completedRuns(sessionId, beforeNumber, limit) {
       const found = await db
         .select({
@@ -94,19 +74,36 @@ export function createEventQueries(db: Db, viewer: Viewer): EventQueries {
         }),
       )
     },
-    liveRuns: async (workflowId, since) =>
+    liveRuns: async ({ statuses: _statuses, ...filter }, since) =>
       await db
-        .select({
-          runId: runs.runId,
-          lastSeq: runColumns.lastSeq,
-        })
+        .select({ runId: runs.runId, status: runs.status, lastSeq: runColumns.lastSeq, endedAt: runs.completedAt })
         .from(runs)
         .where(
           and(
             visible,
-            eq(runs.workflowId, workflowId),
+            ...conditions(filter),
             or(withStatus(RUN_STATUSES.filter((status) => !isFinal(status))), gte(runs.completedAt, since)),
           ),
         ),
+    async lastSeqs(runIds) {
+      const found = await db
+        .select({ runId: runs.runId, lastSeq: runColumns.lastSeq })
+        .from(runs)
+        .where(and(visible, anyOf(runs.runId, runIds.filter(isUuid))))
+      return new Map(found.map(({ runId, lastSeq }) => [runId, lastSeq]))
+    },
+    async sessionMarks(sessionIds) {
+      // An event more is a run more, one of the run that has its turn, or one that comes with it when the turn moves.
+      const found = await db
+        .select({
+          sessionId: sessions.sessionId,
+          mark: sql<string>`concat_ws(':', kern.sessions.run_count, kern.sessions.active_run_id, (
+            select e.seq + json_array_length(e.events) from kern.run_events e
+            where e.run_id = kern.sessions.active_run_id order by e.seq desc limit 1))`.as('mark'),
+        })
+        .from(sessions)
+        .where(and(visibleSessions(viewer), anyOf(sessions.sessionId, sessionIds)))
+      return new Map(found.map(({ sessionId, mark }) => [sessionId, mark]))
+    },
   }
 }

@@ -198,7 +198,8 @@ function orderingOf({ field, direction }: RunOrder, { sessionId }: RunFilter): O
   }
 }
 
-function conditions(filter: RunFilter): SQL[] {
+/** What a filter asks of a run. */
+export function conditions(filter: RunFilter): SQL[] {
   const { sessionId, workflowId, statuses, tags, createdAt, retryOf } = filter
   const all: SQL[] = []
   if (sessionId != null) all.push(eq(runs.sessionId, sessionId))

@@ -284,8 +284,8 @@ onEachServer(
             ...reader,
             events: async (id, query) => {
               const events = await reader.events(id, query)
-              // Nothing was there when it was asked; before it is answered, the run comes to its end.
-              if (events.length === 0 && !ended) {
+              // No end was there when it was asked; before it is answered, the run comes to its end.
+              if (!ended) {
                 ended = true
                 door.open()
                 await eventsOf(WATCHES[0][1](served(), { query: RUN_EVENTS, variables: { runId } }))

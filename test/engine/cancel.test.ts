@@ -85,7 +85,7 @@ onEachDatabase((name, open) => {
       const kern = await startKern(database, [workflow], { clock, graceMs: 77_000 })
       const running = kern.run(workflow, {})
       await gate.reached
-      const [run] = (await kern.readerFor(SYSTEM_VIEWER).liveRuns('deaf', new Date())) ?? []
+      const [run] = (await kern.readerFor(SYSTEM_VIEWER).liveRuns({ workflowId: 'deaf' }, new Date())) ?? []
       await kern.commands.cancelRun(SYSTEM_VIEWER, { runId: run?.runId ?? '' })
       const result = await running
       expect(result).toMatchObject({ status: 'CANCELLED', stateAfter: {} })
@@ -148,7 +148,7 @@ onEachDatabase((name, open) => {
       const kern = await startKern(database, [workflow], { clock, pollMs: 50_000 })
       const running = kern.run(workflow, {})
       await gate.reached
-      const [live] = await kern.readerFor(SYSTEM_VIEWER).liveRuns('overtaken', new Date())
+      const [live] = await kern.readerFor(SYSTEM_VIEWER).liveRuns({ workflowId: 'overtaken' }, new Date())
       await createParts(database).store.cancel(live?.runId ?? '', 'enough', new Date())
       clock.elapse(await lengths.promise)
       const run = await running

@@ -6,7 +6,7 @@ import type { Kern } from '../../src/kern.ts'
 import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { Tamper } from '../../src/wiring/pace.ts'
 import type { HasDefinition } from '../../src/workflow/definition.ts'
-import { createTestClock, type KernSettings, startKern } from '../support/kerns.ts'
+import { asStored, createTestClock, type KernSettings, startKern } from '../support/kerns.ts'
 
 const NEVER_MS = 3_600_000
 /** How often rows and jobs are looked at although nobody told of anything. */
@@ -112,7 +112,7 @@ export async function until(
   for (;;) {
     const { value, done } = await events.next()
     if (done) throw new Error(`the stream ended before ${type} ${path ?? ''}`)
-    all.push(value)
+    all.push(asStored(value))
     if (value.type === type && (path === undefined || value.stepPath === path)) return all
   }
 }

@@ -10,7 +10,7 @@ import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { StepContext } from '../../src/workflow/context.ts'
 import { step } from '../../src/workflow/step.ts'
 import { freshPostgres, onEachDatabase } from '../support/databases.ts'
-import { createGate, eventsOf, startKern } from '../support/kerns.ts'
+import { asStored, createGate, eventsOf, startKern } from '../support/kerns.ts'
 
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -27,7 +27,7 @@ const talking = new Workflow({ name: 'Talking', steps: [talks('a'), talks('b'), 
 
 async function collect(events: AsyncIterable<EventRecord>): Promise<EventRecord[]> {
   const all: EventRecord[] = []
-  for await (const event of events) all.push(event)
+  for await (const event of events) all.push(asStored(event))
   return all
 }
 

@@ -12,13 +12,13 @@ import { SYSTEM_VIEWER } from '../../src/viewer.ts'
 import type { StepContext } from '../../src/workflow/context.ts'
 import { step } from '../../src/workflow/step.ts'
 import { onEachDatabase } from '../support/databases.ts'
-import { createGate, eventsOf, type Gate, runsOf, startKern } from '../support/kerns.ts'
+import { asStored, createGate, eventsOf, type Gate, runsOf, startKern } from '../support/kerns.ts'
 
 /** Takes so many events and ends the stream. */
 async function take(events: AsyncIterable<EventRecord>, count: number): Promise<EventRecord[]> {
   const taken: EventRecord[] = []
   for await (const event of events) {
-    taken.push(event)
+    taken.push(asStored(event))
     if (taken.length === count) break
   }
   return taken
@@ -27,6 +27,17 @@ async function take(events: AsyncIterable<EventRecord>, count: number): Promise<
 async function eventsOfSession(kern: Kern, sessionId: string): Promise<EventRecord[]> {
   const runs = await runsOf(kern, sessionId)
   return (await Promise.all(runs.map(({ runId }) => eventsOf(kern, runId)))).flat()
+}
+
+/** Events of a session as they may come: run after run, but for RUN_QUEUED, which may come as soon as it is there. */
+function expectInOrder(received: readonly EventRecord[], all: readonly EventRecord[]): void {
+  const laterFirsts = (events: readonly EventRecord[]) => events.filter(({ type }) => type === 'RUN_QUEUED')
+  const others = (events: readonly EventRecord[]) => events.filter(({ type }) => type !== 'RUN_QUEUED')
+  expect(laterFirsts(received)).toEqual(laterFirsts(all))
+  expect(others(received)).toEqual(others(all))
+  const firstAt = new Map(received.map(({ runId, seq }, index) => (seq === 1 ? [runId, index] : ['', 0])))
+  for (const [index, { runId, seq }] of received.entries())
+    if (seq === 2) expect(firstAt.get(runId) ?? 0).toBeLessThanOrEqual(index)
 }
 
 /** A workflow whose runs wait at the gate that their input names. */
@@ -62,10 +73,43 @@ onEachDatabase((_name, open) => {
       await start('b')
       await start('c')
       for (const gate of Object.values(gates)) gate.open()
-      expect(await received).toEqual(await eventsOfSession(kern, sessionId))
+      expectInOrder(await received, await eventsOfSession(kern, sessionId))
     })
 
-    test('resumes after each of its events without leaving one out, also in the middle of the queue', async () => {
+    test('tells at once of a run that has to wait, and resumes after that without leaving anything out', async () => {
+      const { workflow, gates } = gated('Told')
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const start = (input: string) =>
+        kern.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: 'told', sessionId, input })
+      const first = await start('a')
+      await gates.a?.reached
+      const stream = await kern.streams.session(SYSTEM_VIEWER, { sessionId })
+      for (let seq = 1; seq <= 4; seq += 1) expect((await stream.next()).value).toMatchObject({ seq })
+      const [second, third] = [await start('b'), await start('c')]
+      for (const { runId, number } of [second, third]) {
+        const { value } = await stream.next()
+        expect(value).toMatchObject({ runId, type: 'RUN_QUEUED', spot: { number, seq: 1 } })
+        expect(value?.resume).toEqual({ runId: first.runId, seq: 4, queued: number })
+      }
+      for (const gate of Object.values(gates)) gate.open()
+      const rest = await take(stream, 21)
+      expect(rest.map(({ type }) => type)).not.toContain('RUN_QUEUED')
+      const all = await eventsOfSession(kern, sessionId)
+      expect(rest).toEqual(
+        all.filter(({ type, runId, seq }) => type !== 'RUN_QUEUED' && (runId !== first.runId || seq > 4)),
+      )
+      const after = encodeEventCursor({ runId: first.runId, seq: 4, queued: second.number })
+      const resumed = await take(await kern.streams.session(SYSTEM_VIEWER, { sessionId, after }), 22)
+      const [later] = resumed.filter(({ type }) => type === 'RUN_QUEUED')
+      expect(later).toMatchObject({ runId: third.runId, seq: 1 })
+      expect(resumed.filter(({ type }) => type !== 'RUN_QUEUED')).toEqual(rest)
+      // Who follows the run alone passes over what it says of others.
+      const ofRun = await take(await kern.streams.run(SYSTEM_VIEWER, { runId: first.runId, after }), 10)
+      expect(ofRun).toEqual(all.filter(({ runId, seq }) => runId === first.runId && seq > 4))
+    })
+
+    test('gives the rest after the cursor of an event of a run, which says nothing of those that wait', async () => {
       const { workflow, gates } = gated('Resumed')
       const kern = await startKern(database, [workflow])
       const sessionId = newId()
@@ -73,20 +117,17 @@ onEachDatabase((_name, open) => {
         kern.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: 'resumed', sessionId, input })
       const [first] = [await start('a'), await start('b')]
       await gates.a?.reached
-      // Stops and resumes while the second run is queued.
-      const early = await take(await kern.streams.session(SYSTEM_VIEWER, { sessionId }), 3)
-      expect(early.map(({ runId }) => runId)).toEqual([first.runId, first.runId, first.runId])
       gates.a?.open()
       gates.b?.open()
-      const after = encodeEventCursor(early.at(-1) ?? { runId: first.runId, seq: 0 })
-      const rest = await take(await kern.streams.session(SYSTEM_VIEWER, { sessionId, after }), 15)
+      await kern.waitForRun(first.runId)
+      const rest = await take(await kern.streams.session(SYSTEM_VIEWER, { sessionId }), 18)
       const all = await eventsOfSession(kern, sessionId)
-      expect([...early, ...rest]).toEqual(all)
+      expectInOrder(rest, all)
       for (const [index, event] of all.entries()) {
         if (index === all.length - 1) break
         const cursor = encodeEventCursor(event)
         const resumed = await kern.streams.session(SYSTEM_VIEWER, { sessionId, after: cursor })
-        expect(await take(resumed, all.length - index - 1)).toEqual(all.slice(index + 1))
+        expectInOrder(await take(resumed, all.length - index - 1), all.slice(index + 1))
       }
     })
 
@@ -103,8 +144,23 @@ onEachDatabase((_name, open) => {
       gates.a?.open()
       gates.c?.open()
       const all = await received
-      expect(all).toEqual(await eventsOfSession(kern, sessionId))
-      expect(all.slice(9, 11).map(({ type }) => type)).toEqual(['RUN_QUEUED', 'RUN_CANCELLED'])
+      expectInOrder(all, await eventsOfSession(kern, sessionId))
+      const cancelled = all.findIndex(({ type }) => type === 'RUN_CANCELLED')
+      expect(all[cancelled - 1]).toMatchObject({ type: 'RUN_COMPLETED' })
+    })
+
+    test('of steps only gives them in the same order', async () => {
+      const { workflow, gates } = gated('Steps only')
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const start = (input: string) =>
+        kern.commands.runWorkflow(SYSTEM_VIEWER, { workflowId: 'steps-only', sessionId, input })
+      const runs = [await start('a'), await start('b'), await start('c')]
+      const types = ['STEP_COMPLETED'] as const
+      const received = take(await kern.streams.session(SYSTEM_VIEWER, { sessionId, types }), 6)
+      for (const gate of Object.values(gates)) gate.open()
+      const expected = runs.flatMap(({ runId }) => ['waits', 'ends'].map((path) => [runId, path]))
+      expect((await received).map(({ runId, stepPath }) => [runId, stepPath])).toEqual(expected)
     })
 
     test('is refused for a cursor of another session, and for a session that is not there', async () => {
@@ -115,6 +171,15 @@ onEachDatabase((_name, open) => {
       const after = encodeEventCursor({ runId: other.runId, seq: 1 })
       const foreign = kern.streams.session(SYSTEM_VIEWER, { sessionId: one.sessionId, after })
       await expect(foreign).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
+      // Ahead of the database, in one or the other of its places, or never given by anything.
+      for (const wrong of [{ seq: 10 }, { seq: 9, queued: 2 }, { seq: 9, queued: 1 }, { seq: 9, queued: 0 }]) {
+        const ahead = encodeEventCursor({ runId: one.runId, ...wrong })
+        const watching = kern.streams.session(SYSTEM_VIEWER, { sessionId: one.sessionId, after: ahead })
+        await expect(watching, JSON.stringify(wrong)).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
+      }
+      const gone = encodeEventCursor({ runId: newId(), seq: 1, queued: 2 })
+      const expired = kern.streams.session(SYSTEM_VIEWER, { sessionId: one.sessionId, after: gone })
+      await expect(expired).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' })
       const missing = kern.streams.session(SYSTEM_VIEWER, { sessionId: 'nowhere' })
       await expect(missing).rejects.toMatchObject({ code: 'NOT_FOUND' })
     })
@@ -128,7 +193,7 @@ onEachDatabase((_name, open) => {
       await kern.run(workflow, { input: 'b' })
       const running = kern.run(workflow, { input: 'a' })
       await gates.a?.reached
-      const [old] = await kern.readerFor(SYSTEM_VIEWER).liveRuns('watched', new Date())
+      const [old] = await kern.readerFor(SYSTEM_VIEWER).liveRuns({ workflowId: 'watched' }, new Date())
       // Up to what its body has said so far.
       const before = await take(await kern.streams.run(SYSTEM_VIEWER, { runId: old?.runId ?? '' }), 4)
       const received = kern.streams.workflow(SYSTEM_VIEWER, { workflowId: 'watched' })

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { EventStreams } from '../../src/engine/api.ts'
+import { encodeGlobalId } from '../../schema/globalId.ts'
+import type { EventStreams, LiveStream } from '../../src/engine/api.ts'
+import { decodeEventCursor, encodeEventCursor } from '../../src/engine/cursor.ts'
 import type { EventRecord } from '../../src/engine/records.ts'
 import { cursorOf, eventRecord, memoryContext, run, runIdOf, runRecord, stepRecord, streamed } from './support.ts'
 
@@ -8,12 +10,9 @@ const RUN = runIdOf(1)
 /** Streams of these events, and what they were asked for. */
 function recording(events: readonly EventRecord[]) {
   const asked: unknown[] = []
-  async function* iterate() {
-    yield* events
-  }
   const answer = (kind: string) => async (_viewer: unknown, query: object) => {
     asked.push([kind, JSON.parse(JSON.stringify(query))])
-    return iterate()
+    return liveOf(events.map((event) => ({ ...event, spot: null, resume: event })))
   }
   const streams: Partial<EventStreams> = {
     run: answer('run'),
@@ -21,6 +20,21 @@ function recording(events: readonly EventRecord[]) {
     workflow: answer('workflow'),
   }
   return { streams, asked }
+}
+
+function liveOf<Item>(items: readonly Item[]): LiveStream<Item> {
+  const iterator = items.values()
+  return {
+    next: async () => {
+      const { done, value } = iterator.next()
+      return done ? { done, value: undefined } : { done: false, value }
+    },
+    place: () => null,
+    caughtUp: async () => {},
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
 }
 
 describe('stepCompleted', () => {
@@ -113,5 +127,59 @@ describe('runEvents', () => {
     const [answer] = await streamed('subscription { runEvents(runId: "x") { seq } }', memoryContext({ streams }))
     expect(answer?.errors?.[0]?.originalError).toMatchObject({ code: 'NOT_FOUND' })
     expect(asked).toEqual([])
+  })
+})
+
+describe('sessionEvents', () => {
+  test('gives the cursor of the stream, which also holds how far the queue was told of', async () => {
+    const queued = { ...eventRecord(runIdOf(2), 1, { type: 'RUN_QUEUED' }), spot: { number: 2, seq: 1 } }
+    const resume = { runId: RUN, seq: 4, queued: 2 }
+    const asked: unknown[] = []
+    const streams: Partial<EventStreams> = {
+      async session(_viewer, query) {
+        asked.push(query)
+        return liveOf([{ ...queued, resume }])
+      },
+    }
+    const answers = await streamed(
+      'subscription { sessionEvents(sessionId: "s1", after: "c") { cursor seq } }',
+      memoryContext({ streams }),
+    )
+    expect(answers).toEqual([{ data: { sessionEvents: { cursor: encodeEventCursor(resume), seq: 1 } } }])
+    expect(decodeEventCursor(encodeEventCursor(resume))).toEqual(resume)
+    expect(asked).toEqual([{ sessionId: 's1', after: 'c' }])
+  })
+})
+
+describe('runChanged', () => {
+  test.each([
+    ['', {}],
+    ['(filter: { statuses: [RUNNING], tags: [] })', { statuses: ['RUNNING'], tags: null }],
+    ['(filter: { retryOf: "no run" })', { statuses: [] }],
+  ])('%s streams changes of the runs that the filter finds', async (args, filter) => {
+    const asked: unknown[] = []
+    const streams: Partial<EventStreams> = {
+      async runs(_viewer, query) {
+        asked.push(query)
+        return liveOf([
+          { kind: 'ENTERED', runId: RUN, run: runRecord(1) },
+          { kind: 'LEFT', runId: RUN, run: null },
+        ])
+      },
+    }
+    const text = `subscription { runChanged${args} { kind runId nodeId run { id status } } }`
+    const [entered, left] = (await streamed(text, memoryContext({ streams }))).map(({ data }) => data?.['runChanged'])
+    const nodeId = encodeGlobalId('Run', RUN)
+    expect(entered).toEqual({ kind: 'ENTERED', runId: RUN, nodeId, run: { id: nodeId, status: 'COMPLETED' } })
+    expect(left).toEqual({ kind: 'LEFT', runId: RUN, nodeId, run: null })
+    expect(asked).toMatchObject([{ filter }])
+  })
+
+  test('with what no run can have is refused as a list is', async () => {
+    const [answer] = await streamed(
+      'subscription { runChanged(filter: { sessionId: "a\\u0000" }) { kind } }',
+      memoryContext(),
+    )
+    expect(answer?.errors?.[0]?.originalError).toMatchObject({ code: 'INPUT_INVALID' })
   })
 })

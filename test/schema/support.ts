@@ -168,11 +168,13 @@ function memoryReader({ sessions = [], runs = [], payloads = [], steps = [], eve
       events
         .filter((event) => event.runId === runId && event.seq > afterSeq && (types?.includes(event.type) ?? true))
         .slice(0, limit),
-    sessionEvents: async () => [],
+    sessionEvents: async () => ({ events: [], queued: [], upTo: null, more: false }),
     completedRuns: async () => [],
     sessionCursor: ({ sessionId }) => `cursor of ${sessionId}`,
     runCursor: ({ runId }) => `cursor of ${runId}`,
     liveRuns: async () => [],
+    lastSeqs: async () => new Map(),
+    sessionMarks: async () => new Map(),
   }
 }
 

@@ -82,7 +82,7 @@ onEachDatabase((_name, open) => {
         () => reader.events(runId, { afterSeq: 0, limit: 1, types: null }),
         () => reader.completedRuns('s', null, 1),
         () => reader.sessionPage({}, { field: 'NAME', direction: 'ASC' }, page),
-        () => reader.liveRuns('w', new Date()),
+        () => reader.liveRuns({ workflowId: 'w' }, new Date()),
       ]
       const unwatch = watchStatements(database, () => {
         throw failed(state)

@@ -80,9 +80,16 @@ const READS: readonly (readonly [string, (reader: Reader) => Promise<unknown>])[
   ['the values of runs', (r) => r.payloads([idOf(3), idOf(4)])],
   ['the steps of a run', (r) => r.steps([idOf(3)])],
   ['the events of a run', (r) => r.events(idOf(3), { afterSeq: 1, limit: 200, types: null })],
-  ['the events of a session', (r) => r.sessionEvents('s1', { number: 1_900, seq: 1 }, { limit: 200, types: null })],
+  [
+    'the events of a session',
+    (r) => r.sessionEvents('s1', { number: 1_900, seq: 1, queued: 1_950 }, { limit: 200, types: null }),
+  ],
+  ['how far some runs have come', (r) => r.lastSeqs([idOf(3), idOf(4)])],
+  ['whether there is something new in some sessions', (r) => r.sessionMarks(['s3', 's1000'])],
+  ['the live runs of a session', (r) => r.liveRuns({ sessionId: 's1' }, new Date())],
+  ['the live runs of all', (r) => r.liveRuns({}, new Date())],
   ['the history of a session', (r) => r.completedRuns('s1', 1_900, 3)],
-  ['the live runs of a workflow', (r) => r.liveRuns('w0', new Date())],
+  ['the live runs of a workflow', (r) => r.liveRuns({ workflowId: 'w0' }, new Date())],
 ]
 
 describe('on Postgres with many rows', () => {
@@ -132,7 +139,7 @@ describe('on Postgres with many rows', () => {
     const asked: readonly (readonly [string, () => Promise<unknown>])[] = [
       ['sessions_turn_due', () => giveLostTurns(database.db)],
       ['runs_by_wake', () => wakeDue(database.db, new Date())],
-      ['runs_by_workflow_end', () => reader.liveRuns('w0', new Date())],
+      ['runs_by_workflow_end', () => reader.liveRuns({ workflowId: 'w0' }, new Date())],
       ['runs_by_number', () => reader.runPage({ sessionId: 's1' }, NEWEST, PAGE)],
       ['runs_by_number', () => reader.completedRuns('s1', 1_900, 3)],
       ['runs_unfinished', () => reader.runPage({ statuses: ['RUNNING'] }, NEWEST, PAGE)],

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import type { Database } from '../../src/db/client.ts'
+import type { StreamedEvent } from '../../src/engine/api.ts'
 import type { RunFilter } from '../../src/engine/reader.ts'
 import type { EventRecord, RunRecord } from '../../src/engine/records.ts'
 import { createKernOn, type Kern, type KernOptions } from '../../src/kern.ts'
@@ -56,6 +57,15 @@ export async function runsOf(kern: Kern, sessionId: string): Promise<RunRecord[]
 
 export async function eventsOf(kern: Kern, runId: string): Promise<EventRecord[]> {
   return await kern.readerFor(SYSTEM_VIEWER).events(runId, { afterSeq: 0, limit: 100_000, types: null })
+}
+
+/** An event of a stream as it is stored, without its place in the stream. */
+export function asStored({
+  spot: _spot,
+  resume: _resume,
+  ...event
+}: EventRecord & Partial<StreamedEvent>): EventRecord {
+  return event
 }
 
 /** The events of a run in short: `STEP_STARTED first`. */

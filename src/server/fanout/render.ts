@@ -1,0 +1,44 @@
+import { execute, type DocumentNode, type GraphQLError, type GraphQLFormattedError, type GraphQLSchema } from 'graphql'
+import type { KernContext } from '../../../schema/context.ts'
+import type { Mask } from '../mask.ts'
+
+/** A subscription as a client asked for it. */
+export interface Asked {
+  readonly document: DocumentNode
+  /** The text of the document. */
+  readonly query: string
+  readonly operationName?: string | null | undefined
+  readonly variableValues?: Readonly<Record<string, unknown>> | null | undefined
+}
+
+export interface RenderDeps {
+  readonly schema: GraphQLSchema
+  readonly createContext: () => KernContext
+  readonly mask: Mask
+}
+
+/** Executes what was asked for one event. Resolves with the JSON text of the result. */
+export type Render = (asked: Asked, event: unknown) => Promise<Buffer>
+
+export function createRender({ schema, createContext, mask }: RenderDeps): Render {
+  return async (asked, event) => {
+    const { document, operationName, variableValues } = asked
+    const { data, errors } = await execute({
+      schema,
+      document,
+      operationName,
+      variableValues,
+      rootValue: event,
+      // A fresh one: what its loaders give is never older than the event.
+      contextValue: createContext(),
+    })
+    const masked = errors && { errors: errors.map((error) => onWire(mask.error(error, asked))) }
+    return Buffer.from(JSON.stringify({ ...masked, ...(data === undefined ? {} : { data }) }))
+  }
+}
+
+/** The error without the status of an HTTP answer, which means nothing on a stream. */
+export function onWire(error: GraphQLError): GraphQLFormattedError {
+  const { extensions: { http: _, ...extensions } = {}, ...rest } = error.toJSON()
+  return { ...rest, extensions }
+}
