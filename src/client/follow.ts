@@ -1,5 +1,5 @@
 import { isFinal, type RunEvent } from './events.ts'
-import { createQueue, type Watch } from './queue.ts'
+import { createQueue, type Waiting, type Watch } from './queue.ts'
 import { createSubscription, type RetryOptions } from './reconnect.ts'
 import type { Transport } from './transport.ts'
 
@@ -34,18 +34,17 @@ export function follow(transport: Transport, source: Source, options: FollowOpti
   const { signal, endsWithRun } = source
   const isNew = createMemory()
   let { after } = source
+  /** How much text waits, in characters. */
   let text = 0
   let full = false
 
   const receive = (event: RunEvent, size: number): void => {
     if (!isNew(event)) return
     after = event.cursor
-    if (event.type === 'STEP_PROGRESS') dropOlder(queue.items, event)
-    queue.push(event)
+    if (event.type === 'STEP_PROGRESS') text -= dropOlder(queue.items, event)
+    text += queue.push(event, size)
     if (endsWithRun && isFinal(event)) return queue.end()
-    const { length } = queue.items
-    text = length && text + size
-    full = length >= options.maxBufferedEvents || text > MAX_BUFFERED_TEXT
+    full = queue.items.length >= options.maxBufferedEvents || text > MAX_BUFFERED_TEXT
     if (full) subscription.close()
   }
   const subscription = createSubscription(
@@ -65,7 +64,8 @@ export function follow(transport: Transport, source: Source, options: FollowOpti
       if (signal?.aborted) aborted()
       else subscription.open()
     },
-    taken: () => {
+    taken: (size) => {
+      text -= size
       if (!full || queue.items.length > 0) return
       full = false
       subscription.open()
@@ -93,8 +93,9 @@ function createMemory(): (event: RunEvent) => boolean {
   }
 }
 
-/** Of what a step has so far, only the newest counts. */
-function dropOlder(items: RunEvent[], { id }: RunEvent): void {
-  const place = items.findIndex((item) => item.type === 'STEP_PROGRESS' && item.id === id)
-  if (place >= 0) items.splice(place, 1)
+/** Of what a step has so far, only the newest counts. @returns how much text was dropped, in characters */
+function dropOlder(items: Waiting<RunEvent>[], { id }: RunEvent): number {
+  const place = items.findIndex(({ item }) => item.type === 'STEP_PROGRESS' && item.id === id)
+  const [dropped] = place < 0 ? [] : items.splice(place, 1)
+  return dropped?.size ?? 0
 }

@@ -10,18 +10,30 @@ export interface Watch<Item> extends AsyncIterableIterator<Item, undefined> {
 export interface QueueOwner {
   /** The first item is asked for. Not called if there is nobody who wants one. */
   start(): void
-  /** An item was taken. */
-  taken(): void
+  /**
+   * An item was taken that had waited.
+   *
+   * @param size as it was pushed with
+   */
+  taken(size: number): void
   /** Nobody wants any more. Called once if it was started, however it ended. */
   stop(): void
+}
+
+/** An item that waits. */
+export interface Waiting<Item> {
+  readonly item: Item
+  /** How long its text was, in characters. */
+  readonly size: number
 }
 
 /** Items between a connection that pushes and a loop that pulls. */
 export interface Queue<Item> {
   /** What waits to be taken, oldest first. */
-  readonly items: Item[]
+  readonly items: Waiting<Item>[]
   readonly watch: Watch<Item>
-  push(item: Item): void
+  /** @returns by how much that makes more wait: nothing if a loop was there to take it */
+  push(item: Item, size: number): number
   /** Nothing more comes: what waits is still given, then the end, or the error. */
   end(error?: unknown): void
   /** Ends it at once, without what waits. */
@@ -38,7 +50,7 @@ interface Waiter<Item> {
  * comes.
  */
 export function createQueue<Item>(owner: QueueOwner): Queue<Item> {
-  const items: Item[] = []
+  const items: Waiting<Item>[] = []
   const waiters: Waiter<Item>[] = []
   let state: 'new' | 'open' | 'over' = 'new'
   let failure: { readonly error: unknown } | undefined
@@ -64,10 +76,10 @@ export function createQueue<Item>(owner: QueueOwner): Queue<Item> {
   }
   const next = () =>
     new Promise<IteratorResult<Item, undefined>>((resolve, reject) => {
-      if (items.length > 0) {
-        // There is one: its absence was asked for in the line above.
-        resolve({ done: false, value: items.shift() as Item })
-        return owner.taken()
+      const oldest = items.shift()
+      if (oldest) {
+        resolve({ done: false, value: oldest.item })
+        return owner.taken(oldest.size)
       }
       if (state === 'over') return finish({ resolve, reject })
       waiters.push({ resolve, reject })
@@ -84,10 +96,11 @@ export function createQueue<Item>(owner: QueueOwner): Queue<Item> {
       return { done: true, value: undefined }
     },
   }
-  const push = (item: Item): void => {
+  const push = (item: Item, size: number): number => {
     const waiter = waiters.shift()
     if (waiter) waiter.resolve({ done: false, value: item })
-    else items.push(item)
+    else items.push({ item, size })
+    return waiter ? 0 : size
   }
   return { items, watch, push, end, abort }
 }

@@ -1,4 +1,11 @@
-import { type Answer, errorIn, type GraphQLAnswerError, unavailable } from './errors.ts'
+import {
+  type Answer,
+  errorIn,
+  type GraphQLAnswerError,
+  isRetryable,
+  type KernClientError,
+  unavailable,
+} from './errors.ts'
 import type { Operation } from './http.ts'
 import { openSocket, type SocketOptions } from './socket.ts'
 import type { Sink, Transport } from './transport.ts'
@@ -10,7 +17,7 @@ export interface WebSocketOptions extends SocketOptions {
   readonly onBlocked: () => Promise<void>
 }
 
-/** How many subscriptions share a connection; a server allows 50. */
+/** How many subscriptions share a connection; a server allows 50 unless it is told otherwise. */
 const MAX_SHARED = 50
 
 /**
@@ -19,23 +26,63 @@ const MAX_SHARED = 50
  */
 const LINGER_MS = 100
 
-/** Subscriptions over WebSockets, many on one connection. */
+/**
+ * Subscriptions over WebSockets, many on one connection. One that is refused as its connection has too many is taken to
+ * another, and from then on no connection is given more than that.
+ */
 export function createWebSocketTransport(options: WebSocketOptions): Transport {
   const connections = new Set<Connection>()
-  return {
-    open: (operation, sink) => {
-      for (const connection of connections) if (connection.size() < MAX_SHARED) return connection.add(operation, sink)
-      const connection = connect(options, () => connections.delete(connection))
-      connections.add(connection)
-      return connection.add(operation, sink)
-    },
+  let max = MAX_SHARED
+  const room = (): Connection => {
+    for (const connection of connections) if (connection.size() < max) return connection
+    const made = connect(options, () => connections.delete(made))
+    connections.add(made)
+    return made
   }
+  const open: Transport['open'] = (operation, sink) => {
+    const connection = room()
+    let earlier = connection.added()
+    let release = connection.add(operation, {
+      next: (answer, size) => {
+        // It was let in, so no refusal comes any more.
+        earlier = 0
+        sink.next(answer, size)
+      },
+      end: (error) => {
+        const limit = finalLimit(error)
+        if (limit && limit <= earlier) {
+          max = Math.min(max, limit)
+          // It is given no more, so this ends: at the latest on a connection that had none earlier.
+          connections.delete(connection)
+          release = open(operation, sink)
+        } else {
+          // Another connection has refused it too: then what was taken for the limit of a connection was none.
+          if (limit) max = MAX_SHARED
+          sink.end(error)
+        }
+      },
+    })
+    return () => release()
+  }
+  return { open }
+}
+
+/**
+ * The limit for which a subscription was refused, 0 if for none or only for now. It is that of a connection, or of the
+ * operation itself; it cannot be that of a connection which was asked for fewer. How many it has just now does not say:
+ * the server counts one for a while that was released before it had begun.
+ */
+function finalLimit(error: KernClientError | undefined): number {
+  const isFinal = error?.code === 'LIMIT_EXCEEDED' && !isRetryable(error)
+  return (isFinal && error.details.limit) || 0
 }
 
 /** A connection that is there, or is being made. */
 interface Connection {
   /** How many subscriptions it has. */
   size(): number
+  /** How many it has had, with those that it has. */
+  added(): number
   add(operation: Operation, sink: Sink): () => void
 }
 
@@ -80,6 +127,7 @@ function connect(options: WebSocketOptions, left: () => void): Connection {
   }
   return {
     size: () => subscriptions.size,
+    added: () => ids,
     add: (payload, sink) => {
       clearTimeout(lingering)
       const id = String(++ids)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ended, finish, scripted, seqs } from './acting.ts'
-import { event } from './scripted.ts'
+import { event, type Subscribed } from './scripted.ts'
 import { all } from './support.ts'
 
 describe.each([
@@ -96,5 +96,56 @@ describe.each([
     expect(first.value?.seq).toBe(1)
     expect(seqs(await all(watch))).toEqual([2, 3, 4, 5, 6, 7, 8])
     expect(connections).toBeGreaterThan(1)
+  })
+})
+
+describe('a loop that keeps up but for a little', () => {
+  const data = 'x'.repeat(100_000)
+
+  /** A server that tells of run `r` what a test says, and what makes sure that it has come: connections keep the order. */
+  const started = async () => {
+    const given = new Map<string, Subscribed>()
+    const { server, client } = await scripted(
+      (subscription) => {
+        given.set(subscription.variables.id, subscription)
+        subscription.next(event(subscription.variables.id, 1))
+      },
+      { transport: 'ws' },
+    )
+    const [watch, other] = [client.watchRun('r'), client.watchRun('other')]
+    await Promise.all([watch.next(), other.next()])
+    let seq = 1
+    const sent = async (...events: object[]): Promise<void> => {
+      for (const one of events) given.get('r')?.next(one)
+      given.get('other')?.next(event('other', ++seq))
+      await other.next()
+    }
+    let released = false
+    void given.get('r')?.released.then(() => (released = true))
+    return { server, watch, sent, wasReleased: () => released }
+  }
+
+  test('is not given up for what it has taken', async () => {
+    const { server, watch, sent, wasReleased } = await started()
+    await using _ = server
+    await sent(event('r', 2, { data }))
+    for (let seq = 3; seq < 100; seq++) {
+      await sent(event('r', seq, { data }))
+      // One still waits.
+      expect((await watch.next()).value?.seq).toBe(seq - 1)
+    }
+    expect(wasReleased()).toBe(false)
+  })
+
+  test('is not given up for STEP_PROGRESS that a newer one has replaced', async () => {
+    const { server, watch, sent, wasReleased } = await started()
+    await using _ = server
+    for (let count = 0; count < 100; count++) {
+      await sent(event('r', 1, { type: 'STEP_PROGRESS', id: 'p', data: `${count} ${data}` }))
+    }
+    await sent(event('r', 2))
+    expect((await watch.next()).value?.data).toBe(`99 ${data}`)
+    expect((await watch.next()).value?.seq).toBe(2)
+    expect(wasReleased()).toBe(false)
   })
 })
