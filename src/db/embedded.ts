@@ -1,4 +1,5 @@
 import { mkdir, realpath } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
 import { pgliteCodecs } from 'drizzle-orm/pglite/codecs'
 import { PgliteSession } from 'drizzle-orm/pglite/session'
@@ -19,8 +20,50 @@ export interface EmbeddedOptions {
 
 const CLOSE_TIMEOUT_MS = 5_000
 const JSON_OID = 114
+/** How long statements may hold the event loop before it has a turn, in milliseconds. */
+const HOLD_MS = 5
 
 const asText = (value: string): string => value
+
+/**
+ * A PGlite that lets the event loop turn. It computes in this thread and answers in microtasks, so however many statements
+ * wait for one another, and whoever makes one after the other, no timer and no socket would get a turn before the last.
+ */
+class YieldingPGlite extends PGlite {
+  readonly #turns = createTurns()
+
+  /** Each statement passes through here, one after another, those of transactions too. */
+  override async _runExclusiveQuery<T>(work: () => Promise<T>): Promise<T> {
+    return await super._runExclusiveQuery(async () => {
+      // While it opens and closes, it is at its own work.
+      if (!this.ready) return await work()
+      await this.#turns.due()
+      if (!this.ready) throw new Error('The embedded database was closed')
+      return await work()
+    })
+  }
+}
+
+/** Knows since when the event loop has not turned. */
+function createTurns() {
+  let turn: Promise<void> | null = null
+  let since = 0
+
+  function begin(): void {
+    since = performance.now()
+    turn = nextTurn().then(() => {
+      turn = null
+    })
+  }
+
+  return {
+    /** Resolves when a statement may be made: at once, or after a turn of a loop that has been held for long. */
+    async due(): Promise<void> {
+      if (turn && performance.now() - since >= HOLD_MS) await turn
+      if (!turn) begin()
+    },
+  }
+}
 
 /**
  * Opens an embedded database. It has one connection, and does not wait for the disk: what was committed outlives the
@@ -31,7 +74,7 @@ const asText = (value: string): string => value
 export async function openEmbedded({ folder, image, deadlineMs }: EmbeddedOptions): Promise<Database> {
   const lock = folder === null ? null : await acquireLock(await realFolder(folder))
   try {
-    const client = new PGlite({
+    const client = new YieldingPGlite({
       ...(folder === null ? {} : { dataDir: folder }),
       ...(image ? { loadDataDir: image } : {}),
       parsers: { [JSON_OID]: asText },

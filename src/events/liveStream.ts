@@ -1,5 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { LiveStream } from '../engine/api.ts'
 import type { Place } from '../engine/cursor.ts'
+
+/** After how many steps in a row that gave nothing the event loop has a turn: a step may be over in a microtask. */
+const STEPS_A_TURN = 64
 
 /** What a stream does, one step after another, until it is over. */
 export interface Work<Item> {
@@ -39,11 +43,12 @@ export function liveStream<Item extends object>(options: LiveStreamOptions<Item>
   closing?.addEventListener('abort', () => closed.abort(), { once: true, signal: closed.signal })
 
   async function pull(): Promise<IteratorResult<Item, undefined>> {
-    while (!closed.signal.aborted && !over) {
+    for (let steps = 1; !closed.signal.aborted && !over; steps += 1) {
       const given = await step()
       if (given === 'over') over = true
       else if (given === 'idle') await idleUntilWoken()
       else if (given !== 'again') return { done: false, value: given }
+      if (steps % STEPS_A_TURN === 0) await nextTurn()
     }
     return end()
   }

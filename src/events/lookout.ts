@@ -83,23 +83,23 @@ export function createLookout({ reader, clock, closing }: LookoutDeps): Lookout 
   /** One look after another, and none for what the one that has not begun yet will see too. */
   function lookNow(): Promise<void> {
     due = true
-    looking ??= Promise.resolve()
-      .then(async () => {
-        while (due) {
-          due = false
-          await look()
-        }
-      })
-      .finally(() => {
-        looking = null
-      })
+    looking ??= Promise.resolve().then(lookWhileDue)
     return looking
   }
 
+  async function lookWhileDue(): Promise<void> {
+    while (due) {
+      due = false
+      await look()
+    }
+    // In the same moment as it finds none due: whoever asks later begins another.
+    looking = null
+  }
+
   async function look(): Promise<void> {
-    for (const hear of others) hear()
-    // A look that fails is made up for by the next. Who follows something is told by what they read themselves.
-    await Promise.allSettled([lookAtRuns(), lookAtSessions()])
+    // A look that fails is made up for by the next. Who follows something is told by what they read themselves. Nothing that
+    // throws here may end the loop, which looks for all.
+    await Promise.allSettled([...[...others].map(async (hear) => hear()), lookAtRuns(), lookAtSessions()])
   }
 
   async function lookAtRuns(): Promise<void> {

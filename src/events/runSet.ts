@@ -10,6 +10,18 @@ export interface RunSetOptions extends Omit<RunSetReaderOptions, 'share'> {
   readonly closing?: AbortSignal | undefined
 }
 
+/** What changes in a set in which nothing can ever be: it reads nothing, and ends only when it is ended. */
+export function emptyRunSet({ closing }: Pick<RunSetOptions, 'closing'>): LiveStream<RunSetChange> {
+  return liveStream<RunSetChange>({
+    closing,
+    place: () => null,
+    open(signal) {
+      const { answered, wait } = createAlarm(signal)
+      return { step: async () => (answered() ? 'again' : 'idle'), wait, release: () => undefined }
+    },
+  })
+}
+
 /** Which runs a filter finds, as that changes from now on. */
 export async function runSet({ feed, closing, ...options }: RunSetOptions): Promise<LiveStream<RunSetChange>> {
   const { clock } = options

@@ -234,6 +234,24 @@ onEachDatabase((_name, open) => {
       for (const stream of clients) await stream.return?.()
     })
 
+    test('is not looked for in a set of runs in which nothing can be', async () => {
+      const { clock, hub, streams, counted, missed } = createWorld()
+      const run = await start()
+      counted()
+      const stream = await streams.runs(SYSTEM_VIEWER, { filter: { statuses: [] } })
+      const next = stream.next()
+      await stream.caughtUp()
+      hub.publish(newsOf(run))
+      missed()
+      clock.elapse(1_000)
+      // Who follows something else is told by the same news: had the other read anything, it would have by then.
+      const other = await streams.runs(SYSTEM_VIEWER, { filter: { sessionId: run.sessionId } })
+      expect(counted()).toBe(1)
+      await stream.return?.()
+      expect(await next).toMatchObject({ done: true })
+      await other.return?.()
+    })
+
     test('ends the stream of a run that was deleted', async () => {
       const { clock, streams } = createWorld()
       const run = await start()
