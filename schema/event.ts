@@ -164,7 +164,7 @@ function addSessionEvents(builder: Builder): void {
       description:
         'What happens in all runs of a session: first what came after the cursor, then live, and with it STEP_PROGRESS, ' +
         'which is live only. Run after run, in order of `number`; only RUN_QUEUED of a run that has to wait for its turn ' +
-        'comes at once, between the events of the runs before it. Never ends.',
+        'comes at once, between the events of the runs before it. Ends with NOT_FOUND if the session is deleted, else never.',
       args: {
         sessionId: t.arg.string({ required: true, description: 'The id of the session.' }),
         after: t.arg.string({

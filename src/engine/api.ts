@@ -134,8 +134,8 @@ export interface EventStreams {
   /** The events of one run; ends after its final event. @throws KernError NOT_FOUND, CURSOR_INVALID */
   run(viewer: Viewer, query: RunStreamQuery): Promise<LiveStream<StreamedEvent>>
   /**
-   * Events of all runs of a session, run after run; never ends. RUN_QUEUED of a run that waits for its turn comes at once,
-   * between events of the runs before it.
+   * Events of all runs of a session, run after run; fails with NOT_FOUND once it is deleted, and never ends
+   * else. RUN_QUEUED of a run that waits for its turn comes at once, between events of the runs before it.
    *
    * @throws KernError NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED
    */

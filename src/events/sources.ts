@@ -3,6 +3,7 @@ import type { StreamedEvent } from '../engine/api.ts'
 import type { EventCursor, Place } from '../engine/cursor.ts'
 import type { EventsOfSession, Reader } from '../engine/reader.ts'
 import { isFinalEvent, RUN_EVENT_TYPES } from '../engine/records.ts'
+import { KernError, shown } from '../errors.ts'
 import type { Feed } from './feed.ts'
 import type { Batch, Source } from './follow.ts'
 import { PAGE, type Placed, type RunTail } from './runTail.ts'
@@ -41,7 +42,9 @@ export interface SessionSourceOptions {
   /** Where it begins; null at the beginning. */
   readonly from: SessionPlace | null
   readonly types: Types
-  readonly reader: Pick<Reader, 'sessionEvents'>
+  readonly reader: Pick<Reader, 'sessionEvents' | 'sessions'>
+  /** When the session was made: one that was deleted may be made again, with other runs of the same numbers. */
+  readonly createdAt: Date
 }
 
 /** A place in a session, by the run in whose events it is. */
@@ -55,7 +58,8 @@ export interface SessionPlace {
  * order in which they were committed. What waits for its turn is told of between them, by its first event alone: the rest
  * comes in its turn.
  */
-export function sessionSource(feed: Feed, { sessionId, from, types, reader }: SessionSourceOptions): Source {
+export function sessionSource(feed: Feed, options: SessionSourceOptions): Source {
+  const { sessionId, from, types, reader, createdAt } = options
   let place: Place = from?.place ?? { number: 0, seq: 0, queued: 0 }
   let runId = from?.cursor.runId
   return {
@@ -66,9 +70,13 @@ export function sessionSource(feed: Feed, { sessionId, from, types, reader }: Se
     async read() {
       const { number, seq, queued } = place
       const after = place
-      const found = await feed.share(`${number} ${seq} ${queued} ${types?.join()}`, () =>
-        reader.sessionEvents(sessionId, after, { limit: PAGE, types }),
-      )
+      const found = await feed.share(`${number} ${seq} ${queued} ${types?.join()} ${createdAt.getTime()}`, async () => {
+        const page = await reader.sessionEvents(sessionId, after, { limit: PAGE, types })
+        // After it, so that nothing is given of a session that has taken the place of this one.
+        const [session] = await reader.sessions([sessionId])
+        if (session?.createdAt.getTime() === createdAt.getTime()) return page
+        throw new KernError('NOT_FOUND', `session ${shown(sessionId)} was deleted`)
+      })
       const { events, end } = placedIn(found, { place, runId })
       place = end.place
       runId = end.runId

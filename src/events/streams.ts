@@ -11,7 +11,7 @@ import { createFeeds, type FollowedRun } from './feeds.ts'
 import { follow, type Source } from './follow.ts'
 import { createLookout } from './lookout.ts'
 import { createRows } from './rows.ts'
-import { runSet } from './runSet.ts'
+import { emptyRunSet, runSet } from './runSet.ts'
 import { runSource, type SessionPlace, sessionSource, workflowSource } from './sources.ts'
 import { readTypes, type Types } from './types.ts'
 
@@ -88,7 +88,8 @@ export function createEventStreams({ hub, readerFor, workflows, clock, closing }
       const session = await rows.session(viewer, sessionId)
       if (!session) throw new KernError('NOT_FOUND', `there is no session ${shown(sessionId)}`)
       const from = after == null ? null : await placeIn(viewer, session, decodeEventCursor(after))
-      const options = { sessionId, from, types: readTypes(types), reader: readerFor(viewer) }
+      const { createdAt } = session
+      const options = { sessionId, from, types: readTypes(types), reader: readerFor(viewer), createdAt }
       return stream(sessionSource(feeds.session(viewer, sessionId), options), types)
     },
     async workflow(viewer, { workflowId, types = null }) {
@@ -97,6 +98,7 @@ export function createEventStreams({ hub, readerFor, workflows, clock, closing }
       return await onFeed(viewer, { workflowId }, async (feed) => stream(await workflowSource(feed, options), types))
     },
     async runs(viewer, { filter }) {
+      if (filter.statuses?.length === 0) return emptyRunSet({ closing })
       const readRun = (runId: string) => rows.run(viewer, runId)
       const options = { filter, reader: readerFor(viewer), readRun, clock, closing }
       return await onFeed(viewer, topicOf({ filter }), (feed) => runSet({ ...options, feed }))

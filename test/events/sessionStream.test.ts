@@ -59,6 +59,25 @@ onEachDatabase((_name, open) => {
   })
 
   describe('the stream of a session', () => {
+    test('ends where the session is deleted, and gives nothing of one that is made in its place', async () => {
+      const workflow = new Workflow({ name: 'Again', steps: [step('one', () => 1)] })
+      const kern = await startKern(database, [workflow])
+      const sessionId = newId()
+      const { runId } = await kern.run('again', { sessionId })
+      const all = await eventsOf(kern, runId)
+      const events = await kern.streams.session(SYSTEM_VIEWER, { sessionId })
+      for (const event of all) expect(asStored((await events.next()).value ?? event)).toEqual(event)
+      await kern.commands.deleteSession(SYSTEM_VIEWER, { sessionId })
+      const next = events.next()
+      await kern.run('again', { sessionId })
+      await expect(next).rejects.toMatchObject({ code: 'NOT_FOUND', message: `session "${sessionId}" was deleted` })
+      const again = await kern.streams.session(SYSTEM_VIEWER, { sessionId })
+      const { value } = await again.next()
+      expect(value).toMatchObject({ seq: 1, type: 'RUN_QUEUED' })
+      expect(value?.runId).not.toBe(runId)
+      await again.return?.()
+    })
+
     test('gives run after run, although later ones are queued while an earlier one goes on', async () => {
       const { workflow, gates } = gated('Queue')
       const kern = await startKern(database, [workflow])
