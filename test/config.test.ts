@@ -92,7 +92,7 @@ describe('the settings', () => {
     ['LOG_FORMAT', 'xml', 'auto, json, pretty'],
     ['KERN_CONCURRENCY', '0', 'from 1 to 10000'],
     ['KERN_ALLOWED_ORIGINS', 'https://a.example/', 'KERN_ALLOWED_ORIGINS is "https://a.example/"'],
-    ['KERN_PING', '0s', 'KERN_PING is 0'],
+    ['KERN_PING', '12ms', 'KERN_PING is "12ms": allowed is a time from 1s to 24 days'],
     ['KERN_MAX_SOCKETS', '0', 'KERN_MAX_SOCKETS is "0"'],
     ['KERN_TIME_ZONE', 'Mars/Olympus', 'KERN_TIME_ZONE is "Mars/Olympus"'],
   ])('are refused where %s is %j', (name, value, message) => {

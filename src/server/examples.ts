@@ -24,7 +24,7 @@ query ListWorkflows {
 `
 
 const WATCH_STEPS = `# Start this, then run the workflow (the next tab) in a second
-# window: every step appears here when it is done.
+# window: here is always the step that was done last.
 subscription WatchSteps($workflowId: String!) {
   stepCompleted(workflowId: $workflowId) {
     seq

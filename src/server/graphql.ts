@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import type { ExecutionResult, GraphQLSchema } from 'graphql'
 import { createYoga } from 'graphql-yoga'
-import type { GraphQLParams, Plugin, YogaServerInstance } from 'graphql-yoga'
+import type { CORSOptions, GraphQLParams, Plugin, YogaServerInstance } from 'graphql-yoga'
 import type { KernContext } from '../../schema/context.ts'
 import { shown } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -58,13 +58,25 @@ export function createGraphQL(parts: GraphQLParts): GraphQLHandler {
     landingPage: false,
     multipart: false,
     batching: false,
-    cors: allowedOrigins.length > 0 ? { origin: [...allowedOrigins], methods: ['GET', 'POST'] } : false,
+    cors: corsFor(allowedOrigins),
     maxRequestBodySize: parts.maxRequestBytes,
     logging: { debug: logged, info: logged, warn: logged, error: logged },
     // Yoga's own masking sees neither requests that it cannot read nor the name of the operation: the plugin does.
     maskedErrors: false,
     plugins: [useMask(parts.mask), useDepthLimit(), useStreams(parts.subscribe)],
   })
+}
+
+/**
+ * One origin at most is named in an answer: that of the request, if it is allowed. Of a list Yoga would name `null` to all
+ * others, which is the origin of any page in a sandbox.
+ */
+function corsFor(allowed: readonly string[]): false | ((request: Request) => CORSOptions) {
+  if (allowed.length === 0) return false
+  return (request) => {
+    const origin = request.headers.get('origin')
+    return origin !== null && allowed.includes(origin) ? { origin: [origin], methods: ['GET', 'POST'] } : false
+  }
 }
 
 function useMask(mask: Mask): Plugin<object, HttpExchange> {

@@ -43,7 +43,7 @@ export interface ServerOptions {
    * @default 30_000
    */
   readonly stalledMs?: number
-  /** How long a WebSocket client that was too slow may take to read why, in milliseconds; then it is cut. @default 1_000 */
+  /** How long a WebSocket client that was too slow may take to read why, in milliseconds; then it is cut. @default 5_000 */
   readonly closeMs?: number
   /** How many subscriptions a WebSocket may have; one more is refused with LIMIT_EXCEEDED. @default 50 */
   readonly maxSubscriptionsPerSocket?: number
@@ -76,7 +76,7 @@ const DEFAULTS = {
   maxBufferedBytes: 1_048_576,
   maxBufferedEvents: 1_000,
   stalledMs: 30_000,
-  closeMs: 1_000,
+  closeMs: 5_000,
   maxSubscriptionsPerSocket: 50,
   maxSockets: 20_000,
   maxSocketsPerViewer: 200,

@@ -59,6 +59,7 @@ export function createLine(socket: WebSocket, raw: Duplex, limits: LineLimits): 
   return {
     outlet: (operationId) => createOutlet(operationId),
     reserve(max) {
+      for (const subscription of subscriptions) if (subscription.hasEnded) subscriptions.delete(subscription)
       if (isClosed || subscriptions.size + opening >= max) return false
       opening += 1
       return true
@@ -87,7 +88,12 @@ export function createLine(socket: WebSocket, raw: Duplex, limits: LineLimits): 
       },
       send: (frame) =>
         new Promise((resolve) => {
-          if (isClosed || socket.readyState !== socket.OPEN) return resolve()
+          if (isClosed) return resolve()
+          if (socket.readyState !== socket.OPEN) {
+            // It is being closed: nothing of what is still to be read would reach the client.
+            release()
+            return resolve()
+          }
           const size = write(raw, head, frame, () => {
             backlog.left(size)
             resolve()

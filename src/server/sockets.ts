@@ -35,6 +35,8 @@ export interface Sockets {
 
 /** How long a client may take to answer a close, in milliseconds; then its connection is cut. */
 const CLOSE_TIMEOUT_MS = 2_000
+/** How long a client that was refused may take to read why, in milliseconds; then its connection is cut. */
+const REFUSED_MS = 1_000
 
 export function createSockets(parts: SocketParts): Sockets {
   const { log, limits } = parts
@@ -87,7 +89,9 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
     `Content-Length: ${Buffer.byteLength(body)}`,
   ]
   socket.on('error', () => socket.destroy())
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // A client that leaves its half open would keep the connection.
+  const cut = () => setTimeout(() => socket.destroy(), REFUSED_MS).unref()
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, cut)
 }
 
 interface Attached extends SocketExtra {

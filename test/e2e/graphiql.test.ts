@@ -59,7 +59,7 @@ describe('the operations that GraphiQL opens with', () => {
     expect(answers).toMatchObject([
       { data: { workflows: [{ workflowId: 'pipeline' }, { workflowId: 'stages' }] } },
       // Of whichever run was under way.
-      { data: { stepCompleted: { step: { path: expect.stringMatching(/^(research|write)$/) } } } },
+      { data: { stepCompleted: { step: { path: expect.stringMatching(/^(research|analyse|write)$/) } } } },
       { data: { runWorkflow: { run: { status: 'COMPLETED' } } } },
       { data: { setSessionName: { session: { nameSource: 'GENERATED' } } } },
       { data: { session: { runCount: 1, historyContext: expect.any(String) } } },

@@ -41,6 +41,18 @@ describe('what pages of other origins can send without asking first is refused',
       const response = await post(tiny.server, { query: '{ hello }' }, headers)
       expect(response.headers.get('access-control-allow-origin')).toBeNull()
     }
+    await using several = await startTiny({ allowedOrigins: ['https://example.com', 'https://example.org'] })
+    for (const [origin, named] of [
+      ['null', null],
+      ['https://other.example', null],
+      ['https://example.org', 'https://example.org'],
+    ] as const) {
+      const answer = await fetch(`${several.server.url}/graphql`, {
+        method: 'OPTIONS',
+        headers: { origin, 'access-control-request-method': 'POST' },
+      })
+      expect([origin, answer.headers.get('access-control-allow-origin')]).toEqual([origin, named])
+    }
     await using tiny = await startTiny({ allowedOrigins: ['https://example.com'] })
     const response = await post(tiny.server, { query: '{ hello }' }, headers)
     expect(response.headers.get('access-control-allow-origin')).toBe('https://example.com')

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { isKernError } from '../../src/errors.ts'
@@ -27,6 +28,24 @@ describe('one socket', () => {
     client.subscribe('d', { query: QUERY })
     await expect.poll(() => served.server.counts()).toMatchObject({ subscriptions: 2, groups: 1 })
     expect(client.of('d')).toEqual([])
+  })
+
+  test('has a place again as soon as one is left, also where both messages come at once', async () => {
+    await using served = await serveFeeds({ maxSubscriptionsPerSocket: 1 })
+    const client = await connect(served.server)
+    client.subscribe('0', { query: QUERY })
+    await expect.poll(() => served.server.counts().groups).toBe(1)
+    // `as`: the connection below the socket, which its types leave out.
+    const { _socket: connection } = client.socket as unknown as { readonly _socket: Duplex }
+    for (let swap = 1; swap <= 20; swap += 1) {
+      connection.cork()
+      client.complete(String(swap - 1))
+      client.subscribe(String(swap), { query: QUERY })
+      connection.uncork()
+      client.subscribe(`asked ${swap}`, { query: '{ hello }' })
+      await client.until((messages) => messages.some(({ id, type }) => id === `asked ${swap}` && type === 'complete'))
+    }
+    expect(client.messages.filter(({ type }) => type === 'error')).toEqual([])
   })
 })
 

@@ -7,7 +7,7 @@ import type { Outlet } from './frame.ts'
 import type { Item } from './group.ts'
 import { groupKey } from './key.ts'
 import { type Asked, createRender } from './render.ts'
-import { createRooms } from './rooms.ts'
+import { createRooms, type Entered } from './rooms.ts'
 import { createSubscription, type Subscription } from './subscription.ts'
 
 export interface FanOutDeps {
@@ -54,6 +54,21 @@ export function createFanOut(deps: FanOutDeps): FanOut {
     })
   }
 
+  function subscribe({ asked, outlet, entered, stream }: Opened): Subscription {
+    subscriptions += 1
+    return createSubscription({
+      stream,
+      outlet,
+      room: entered?.room ?? null,
+      render: (item) => renderAsked(asked, item),
+      mask: (error) => mask.error(error, asked),
+      onEnd: () => {
+        subscriptions -= 1
+        entered?.leave()
+      },
+    })
+  }
+
   return {
     async open(asked, outlet) {
       const contextValue = createContext()
@@ -61,25 +76,32 @@ export function createFanOut(deps: FanOutDeps): FanOut {
       const args = { schema, document, operationName, variableValues, contextValue }
       const refused = nodesError(args)
       if (refused) return [refused]
-      const opened = await createSourceEventStream(args)
-      if (!(Symbol.asyncIterator in opened)) return opened.errors ?? []
-      const stream = counted(opened)
-      const entered = isLive(opened) ? rooms.enter(groupKey(asked, contextValue.viewer)) : null
-      subscriptions += 1
-      return createSubscription({
-        stream,
-        outlet,
-        room: entered?.room ?? null,
-        render: (item) => renderAsked(asked, item),
-        mask: (error) => mask.error(error, asked),
-        onEnd: () => {
-          subscriptions -= 1
-          entered?.leave()
-        },
-      })
+      const entered = rooms.enter(groupKey(asked, contextValue.viewer))
+      const isOpened = await entered.room.opening()
+      try {
+        // What happens while a stream is opened would be lost to who hands it in, as nobody can catch up there.
+        if (entered.room.canShare()) return subscribe({ asked, outlet, entered, stream: null })
+        const opened = await createSourceEventStream(args)
+        const isStream = Symbol.asyncIterator in opened
+        if (isStream && isLive(opened)) return subscribe({ asked, outlet, entered, stream: counted(opened) })
+        entered.leave()
+        return isStream ? subscribe({ asked, outlet, entered: null, stream: counted(opened) }) : (opened.errors ?? [])
+      } catch (error) {
+        entered.leave()
+        throw error
+      } finally {
+        isOpened()
+      }
     },
     counts: () => ({ subscriptions, groups: rooms.groups(), sources }),
   }
+}
+
+interface Opened {
+  readonly asked: Asked
+  readonly outlet: Outlet
+  readonly entered: Entered | null
+  readonly stream: LiveStream<Item> | null
 }
 
 function isLive(stream: AsyncIterable<unknown>): stream is LiveStream<Item> {

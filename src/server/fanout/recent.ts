@@ -13,6 +13,7 @@ const FRAME_BYTES = 256
 export interface RecentFrames {
   /** Who has come here, or further, finds here all that follows; null where there is no order. */
   floor(): Place | null
+  /** Keeps it, in the place of an older one of the same. */
   add(frame: Frame): void
   /** The frame of the event, as one has to get it who comes to `place` with it. */
   find(spot: EventSpot, place: Place): Frame | undefined
@@ -52,7 +53,8 @@ export function createShelf(maxBytes = MAX_BYTES_IN_ALL): Shelf {
       add(frame) {
         if (isClosed || !frame.spot || !frame.place) return
         const key = frameKey(frame.spot, frame.place)
-        if (frames.has(key)) return
+        const older = frames.get(key)
+        if (older) remove(key, older)
         const kept: Kept = {
           frame,
           drop: () => {

@@ -17,8 +17,16 @@ export interface RenderDeps {
   readonly mask: Mask
 }
 
-/** Executes what was asked for one event. Resolves with the JSON text of the result. */
-export type Render = (asked: Asked, event: unknown) => Promise<Buffer>
+/** The result of an execution. */
+export interface Rendered {
+  /** Its JSON text. */
+  readonly payload: Buffer
+  /** Whether it has `errors`: who comes later may get a better one. */
+  readonly isFaulty: boolean
+}
+
+/** Executes what was asked for one event. */
+export type Render = (asked: Asked, event: unknown) => Promise<Rendered>
 
 export function createRender({ schema, createContext, mask }: RenderDeps): Render {
   return async (asked, event) => {
@@ -33,7 +41,8 @@ export function createRender({ schema, createContext, mask }: RenderDeps): Rende
       contextValue: createContext(),
     })
     const masked = errors && { errors: errors.map((error) => onWire(mask.error(error, asked))) }
-    return Buffer.from(JSON.stringify({ ...masked, ...(data === undefined ? {} : { data }) }))
+    const payload = Buffer.from(JSON.stringify({ ...masked, ...(data === undefined ? {} : { data }) }))
+    return { payload, isFaulty: errors !== undefined }
   }
 }
 

@@ -7,6 +7,7 @@ import type { Frame } from './frame.ts'
 import { type Admission, createGroup, type Group, type Item, type Member } from './group.ts'
 import { type Pull, pullFrom } from './pull.ts'
 import type { Shelf } from './recent.ts'
+import type { Rendered } from './render.ts'
 import type { Rounds } from './rounds.ts'
 
 /** Somebody with a stream of their own who would rather share one. */
@@ -19,7 +20,7 @@ export interface Applicant {
   readonly handOver: () => void
 }
 
-type Render = (item: Item) => Promise<Buffer>
+type Render = (item: Item) => Promise<Rendered>
 
 /** `founded`: live, and the stream is that of a new group now. Else as {@link Admission}. */
 export type Outcome = Admission | 'founded'
@@ -31,8 +32,15 @@ export interface Room {
    * answered before it is their turn, they stay alone.
    */
   join(applicant: Applicant, pull: Pull<Item>): Promise<Outcome>
-  /** Joins where events have none. The stream must not have been asked for anything. */
-  joinAtOnce(applicant: Applicant): Outcome
+  /** Learns from a stream whether events have an order here. @returns that */
+  learn(stream: LiveStream<Item>): boolean
+  /** Makes the stream that of a group, where events have no order. It must not have been asked for anything. */
+  found(applicant: Applicant): Outcome
+  /**
+   * Joins a group whose events have no order, if there is one. Only who has no stream yet may: what one that is open has
+   * heard would be lost with it.
+   */
+  share(member: Member): boolean
   /** The event as a frame, for a stream that has come to the place with it. Executed if nobody here has done so lately. */
   frame(item: Item, place: Place | null, render: Render): Promise<Frame>
   leave(member: Member): void
@@ -40,6 +48,13 @@ export interface Room {
   close(): void
   /** Whether there is a group. */
   hasGroup(): boolean
+  /** Whether there is one whose events have no order, so that it can be shared by {@link share}. */
+  canShare(): boolean
+  /**
+   * Resolves when a stream may be opened, with what is to be called once it is, or has failed. As long as nobody knows
+   * whether events have an order here, one is opened after another: what has none is to be shared, and not opened twice.
+   */
+  opening(): Promise<() => void>
 }
 
 export interface RoomDeps {
@@ -51,6 +66,9 @@ export interface RoomDeps {
 export function createRoom({ shelf, rounds, desk }: RoomDeps): Room {
   const executed = createExecuted(shelf(null))
   let group: Group | null = null
+  /** Null until a stream was opened. */
+  let isOrdered: boolean | null = null
+  let first: Promise<void> | null = null
 
   function found({ member, stream, render, mask, handOver }: Applicant, pull: Pull<Item>): Outcome {
     const recent = shelf(stream.place())
@@ -66,7 +84,8 @@ export function createRoom({ shelf, rounds, desk }: RoomDeps): Room {
   async function frame(item: Item, place: Place | null, render: Render): Promise<Frame> {
     const { spot = null } = item
     if (spot && place) return await executed.frame({ spot, place }, () => render(item))
-    return { spot, place, payload: await render(item) }
+    const { payload } = await render(item)
+    return { spot, place, payload }
   }
 
   return {
@@ -78,14 +97,27 @@ export function createRoom({ shelf, rounds, desk }: RoomDeps): Room {
           else resolve(group ? group.admit(member, stream.place()) : found(applicant, pull))
         })
       }),
-    joinAtOnce(applicant) {
-      if (!group) return found(applicant, pullFrom(applicant.stream))
-      // Without an order nobody waits.
-      return group.admit(applicant.member, null) === 'live' ? 'live' : 'alone'
+    found: (applicant) => (group ? 'alone' : found(applicant, pullFrom(applicant.stream))),
+    learn(stream) {
+      isOrdered = stream.place() !== null
+      return isOrdered
     },
+    // Without an order nobody waits.
+    share: (member) => group?.admit(member, null) === 'live',
     frame,
     leave: (member) => group?.leave(member),
     close: executed.close,
     hasGroup: () => group !== null,
+    canShare: () => group !== null && isOrdered === false,
+    async opening() {
+      while (first) await first
+      if (isOrdered !== null) return () => undefined
+      const { promise, resolve } = Promise.withResolvers<void>()
+      first = promise
+      return () => {
+        first = null
+        resolve()
+      }
+    },
   }
 }

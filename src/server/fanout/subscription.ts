@@ -5,6 +5,7 @@ import type { Place } from '../../engine/cursor.ts'
 import type { Frame, Outlet } from './frame.ts'
 import type { Item, Member } from './group.ts'
 import { createWatch, pullFrom } from './pull.ts'
+import type { Rendered } from './render.ts'
 import type { Applicant, Outcome, Room } from './room.ts'
 
 /**
@@ -15,15 +16,18 @@ import type { Applicant, Outcome, Room } from './room.ts'
 export interface Subscription extends AsyncIterableIterator<never, undefined> {
   /** Settles with the end, without beginning it. */
   readonly ended: Promise<unknown>
+  /** The same, to be asked: a client may leave one and ask for another in one turn. */
+  readonly hasEnded: boolean
   return(): Promise<IteratorReturnResult<undefined>>
 }
 
 export interface SubscriptionDeps {
-  readonly stream: LiveStream<Item>
+  /** Null if it is to share that of a group from the beginning. */
+  readonly stream: LiveStream<Item> | null
   readonly outlet: Outlet
   /** Where those are who asked for the same; null for a stream that nobody else can share. */
   readonly room: Room | null
-  readonly render: (item: Item) => Promise<Buffer>
+  readonly render: (item: Item) => Promise<Rendered>
   readonly mask: (error: unknown) => GraphQLError
   /** Called once, when it has ended. */
   readonly onEnd: () => void
@@ -45,14 +49,15 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
   const ending = Promise.withResolvers<typeof OVER>()
   // Whoever asks for the end is told; nobody may.
   ending.promise.catch(() => undefined)
-  let hasBegun = false
+  /** What came before the first call of `next`, when nothing may be sent yet; null from then on. */
+  let early: Frame[] | null = []
   let hasEnded = false
 
   const member: Member = {
     get ended() {
       return hasEnded
     },
-    push: outlet.push,
+    push: (frame) => (early ? void early.push(frame) : outlet.push(frame)),
     over: (error) => end(() => (error ? ending.reject(error) : ending.resolve(OVER))),
   }
   function end(settle: () => void): void {
@@ -70,17 +75,19 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
     own = null
   }
 
-  async function run(stream: LiveStream<Item>): Promise<void> {
+  function applicantWith(stream: LiveStream<Item>): Applicant {
     const handOver = (): void => {
       own = null
     }
-    const applicant: Applicant = { member, stream, render, mask, handOver }
-    const isOrdered = stream.place() !== null
-    if (room && !isOrdered && isJoined(room.joinAtOnce(applicant))) return
+    return { member, stream, render, mask, handOver }
+  }
+
+  async function run(stream: LiveStream<Item>): Promise<void> {
+    const applicant = applicantWith(stream)
     const watch = createWatch(stream)
     let pull = pullFrom(stream)
     for (let sent = 1; !hasEnded; sent += 1) {
-      if (room && isOrdered && (await watch.caughtUpBefore(pull))) {
+      if (room && stream.place() !== null && (await watch.caughtUpBefore(pull))) {
         if (isJoined(await room.join(applicant, pull))) return
       }
       const step = await pull.result
@@ -103,16 +110,23 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
   }
 
   async function renderAlone(item: Item, place: Place | null): Promise<Frame> {
-    return { payload: await render(item), spot: item.spot ?? null, place }
+    const { payload } = await render(item)
+    return { payload, spot: item.spot ?? null, place }
   }
 
+  // At once: until somebody has, nobody else can share it.
+  if (own && room?.learn(own) === false) room.found(applicantWith(own))
+  else if (!own && !room?.share(member)) throw new Error('there is no group to share the stream of')
   return {
     ended: ending.promise,
+    get hasEnded() {
+      return hasEnded
+    },
     next() {
-      if (own && !hasBegun) {
-        hasBegun = true
-        run(own).catch((error: unknown) => member.over(mask(error)))
-      }
+      const waiting = early
+      early = null
+      if (waiting && own) run(own).catch((error: unknown) => member.over(mask(error)))
+      for (const frame of waiting ?? []) if (!hasEnded) outlet.push(frame)
       return ending.promise
     },
     async return() {

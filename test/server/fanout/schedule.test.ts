@@ -80,7 +80,7 @@ function createClient({ random, feed, rooms, executions, live }: Scene, isEven: 
         const event = `${isEven} ${JSON.stringify(item.spot)}`
         executions.set(event, (executions.get(event) ?? 0) + 1)
         await pause(random, 3)
-        return Buffer.from(JSON.stringify(item))
+        return { payload: Buffer.from(JSON.stringify(item)), isFaulty: false }
       },
       mask: (error) => error as never,
       onEnd: leaveRoom,
