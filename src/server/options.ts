@@ -1,3 +1,4 @@
+import { DEFAULTS as CONFIG } from '../config.ts'
 import { KernError, shown } from '../errors.ts'
 
 export interface ServerOptions {
@@ -64,21 +65,21 @@ export interface ServerOptions {
 export type ServerSettings = Required<ServerOptions>
 
 const DEFAULTS = {
-  port: 4000,
-  host: '127.0.0.1',
-  allowedOrigins: [],
+  port: CONFIG.port,
+  host: CONFIG.host,
+  allowedOrigins: CONFIG.allowedOrigins,
   // A value may have 1 MiB; a request holds one, its document, and metadata.
   maxRequestBytes: 2_097_152,
-  maxMessageBytes: 65_536,
+  maxMessageBytes: CONFIG.maxMessageBytes,
   initTimeoutMs: 3_000,
-  pingMs: 12_000,
+  pingMs: CONFIG.pingMs,
   graceMs: 10_000,
-  maxBufferedBytes: 1_048_576,
-  maxBufferedEvents: 1_000,
+  maxBufferedBytes: CONFIG.maxBufferedBytes,
+  maxBufferedEvents: CONFIG.maxBufferedEvents,
   stalledMs: 30_000,
   closeMs: 5_000,
-  maxSubscriptionsPerSocket: 50,
-  maxSockets: 20_000,
+  maxSubscriptionsPerSocket: CONFIG.maxSubscriptionsPerSocket,
+  maxSockets: CONFIG.maxSockets,
   maxSocketsPerViewer: 200,
 } satisfies ServerSettings
 
